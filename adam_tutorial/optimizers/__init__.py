@@ -1,0 +1,18 @@
+"""Optimizers as pure functions: one file an algorithm, each reads like its paper.
+
+>>> import numpy as np
+>>> adam = Adam(lr=1e-3, betas=(0.9, 0.999), eps=1e-8)
+>>> theta = np.array([1.0])
+>>> state = adam.init(theta)
+>>> step = adam.step(theta, np.array([0.5]), state)
+>>> step.m, step.state.t
+(array([0.05]), 1)
+"""
+
+from adam_tutorial.optimizers.adagrad import Adagrad
+from adam_tutorial.optimizers.adam import Adam
+from adam_tutorial.optimizers.base import Optimizer
+from adam_tutorial.optimizers.rmsprop import RMSprop
+from adam_tutorial.optimizers.sgd import SGD
+
+__all__ = ["SGD", "Adagrad", "Adam", "Optimizer", "RMSprop"]

@@ -1,0 +1,118 @@
+"""The figures that more than one chapter draws, and how an optimizer looks in all of them."""
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.ticker import FixedLocator, NullFormatter
+
+from adam_tutorial.problems import Problem
+from adam_tutorial.trajectory import Trajectory
+
+# Okabe and Ito's colours, which colour-blind readers can tell apart, each with a marker of its own.
+LOOKS = {
+    "Gradient descent": {"color": "#555555", "marker": "o"},
+    "SGD": {"color": "#555555", "marker": "o"},
+    "Momentum": {"color": "#E69F00", "marker": "s"},
+    "Nesterov": {"color": "#CC79A7", "marker": "D"},
+    "Adagrad": {"color": "#009E73", "marker": "^"},
+    "RMSProp": {"color": "#56B4E9", "marker": "v"},
+    "Adam": {"color": "#D55E00", "marker": "*"},
+}
+
+STYLE = {
+    "axes.axisbelow": True,
+    "axes.grid": True,
+    "axes.labelsize": 11,
+    "axes.prop_cycle": plt.cycler(
+        color=["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#555555"]
+    ),
+    "axes.spines.right": False,
+    "axes.spines.top": False,
+    "axes.titlesize": 11,
+    "figure.constrained_layout.use": True,
+    "figure.dpi": 144,
+    "figure.facecolor": "white",
+    "figure.figsize": (6.0, 3.6),
+    "font.size": 11,
+    "grid.alpha": 0.5,
+    "grid.linewidth": 0.5,
+    "legend.frameon": False,
+    "legend.fontsize": 10,
+    "lines.linewidth": 1.8,
+    "lines.markersize": 5,
+}
+
+
+def look(name: str, every: int | float = 1) -> dict:
+    """Return the colour and marker of an optimizer, and its name as the label.
+
+    ``every`` spaces the markers out, in points (int) or parts of the figure (float).
+    """
+    if name not in LOOKS:
+        raise ValueError(f"name must be one of {', '.join(LOOKS)}, got {name!r}")
+    big = 9 if LOOKS[name]["marker"] == "*" else None
+    return {"label": name, "markersize": big, "markevery": every, **LOOKS[name]}
+
+
+def contours(ax: Axes, problem: Problem, x: tuple[float, float], y: tuple[float, float]) -> None:
+    """Draw a problem in two dimensions as level lines, evenly spaced in the root of the height."""
+    xs, ys = np.linspace(*x, 161), np.linspace(*y, 161)
+    heights = problem.value(np.stack(np.meshgrid(xs, ys), axis=-1))
+    lowest = min(heights.min(), problem.value(problem.minimum))
+    levels = lowest + (heights.max() - lowest) * np.linspace(0.02, 0.98, 14) ** 2
+    ax.contour(xs, ys, heights, levels=levels, colors="#9db4c8", linewidths=0.8)
+    ax.plot(*problem.minimum, marker="+", color="black", markersize=10, linestyle="none")
+    ax.set(xlabel=r"$\theta_1$", ylabel=r"$\theta_2$")
+    ax.grid(False)
+
+
+def path(ax: Axes, run: Trajectory, name: str, every: int = 1, **style) -> None:
+    """Draw the parameters of a run in two dimensions as a line with a marker at the steps."""
+    ax.plot(*run.theta.T, **{**look(name, every), "linewidth": 1.4, **style})
+
+
+def sensitivity(ax: Axes, by_lr: pd.DataFrame, column: str) -> None:
+    """Draw a column of ``Comparison.by_lr()`` against the learning rate, a line an optimizer.
+
+    A cross on the lower edge marks a learning rate at which a run is chaotic, so that there is no
+    number to show.
+    """
+    for name, group in by_lr.groupby(level="optimizer", sort=False):
+        group = group.droplevel("optimizer")
+        ax.plot(group.index, group[column], **look(name))
+        chaotic = group.index[~group["reproducible"]]
+        ax.plot(
+            chaotic,
+            np.zeros(len(chaotic)),
+            marker="x",
+            linestyle="none",
+            color=LOOKS[name]["color"],
+            clip_on=False,
+            transform=ax.get_xaxis_transform(),
+        )
+    lrs = by_lr.index.get_level_values("lr").unique()
+    ax.set_xscale("log")
+    ax.xaxis.set_major_locator(FixedLocator(list(lrs)))
+    ax.xaxis.set_minor_formatter(NullFormatter())
+    ax.set_xticks(list(lrs), [f"{lr:g}" for lr in lrs])
+    ax.set_xlabel("learning rate")
+
+
+def learning_curves(ax: Axes, curves: pd.DataFrame, column: str) -> None:
+    """Draw the mean over the seeds as a line, and the range over the seeds as a band.
+
+    ``curves`` is a table with the index optimizer, seed, epoch.
+    """
+    for name, group in curves[column].groupby(level="optimizer", sort=False):
+        by_seed = group.droplevel("optimizer").unstack("seed")
+        ax.fill_between(
+            by_seed.index,
+            by_seed.min(axis=1),
+            by_seed.max(axis=1),
+            color=LOOKS[name]["color"],
+            alpha=0.18,
+            linewidth=0,
+        )
+        ax.plot(by_seed.index, by_seed.mean(axis=1), **look(name))
+    ax.set_xlabel("epoch")

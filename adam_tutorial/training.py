@@ -1,0 +1,256 @@
+"""Seeded training of classifiers, and fair comparisons of optimizers."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import joblib
+import numpy as np
+import pandas as pd
+import torch
+from torch import nn
+
+from adam_tutorial.datasets import Dataset
+from adam_tutorial.optimizers import Optimizer
+from adam_tutorial.progress import progress
+from adam_tutorial.torch_optimizer import TorchOptimizer
+
+TWIN_SCALE = 1 + 1e-15
+"""The initial weights of a run's twin, relative to those of the run."""
+
+REPRODUCIBLE = 1e-8
+"""How far, relatively, the losses of a run and its twin may lie apart."""
+
+
+def fit(
+    model: Callable[[], nn.Module],
+    optimizer: Optimizer,
+    data: Dataset,
+    *,
+    epochs: int,
+    batch_size: int = 64,
+    seed: int = 0,
+    scale: float = 1.0,
+) -> tuple[nn.Module, pd.DataFrame]:
+    """Train a classifier in float64 and return it with its learning curve.
+
+    Parameters
+    ----------
+    model : callable
+        Makes the network, for example ``models.small_cnn``.
+    optimizer : Optimizer
+        For example ``Adam(lr=1e-2)``.
+    data : Dataset
+        What ``datasets.load`` gives.
+    epochs, batch_size : int
+        Each epoch visits the training images in a new random order; the last ones, too few for a
+        batch, wait for the next epoch.
+    seed : int
+        Decides the initial weights and the order of the images, and nothing else does.
+    scale : float, default 1
+        Factor on the initial weights.
+
+    Returns
+    -------
+    The network, and a table with a row for each epoch (row 0: before training) and the columns
+    ``train_loss`` (mean over the epoch's batches, as they came), ``val_loss`` and
+    ``val_accuracy``.
+
+    Raises
+    ------
+    ValueError
+        If ``epochs`` or ``batch_size`` is not a number of epochs or images.
+    """
+    for name, value, most in (
+        ("epochs", epochs, float("inf")),
+        ("batch_size", batch_size, len(data.y_train)),
+    ):
+        if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= most:
+            raise ValueError(f"{name} must be an integer from 1 to {most}, got {value!r}")
+    net = _seeded(model, seed)
+    with torch.no_grad():
+        for p in net.parameters():
+            p.mul_(scale)
+    torch_optimizer = TorchOptimizer(net.parameters(), optimizer)
+    x, y = torch.from_numpy(data.x_train), torch.from_numpy(data.y_train)
+    order = torch.Generator().manual_seed(seed)
+
+    rows = [{"train_loss": np.nan, **_evaluate(net, data)}]
+    for _ in range(epochs):
+        losses = []
+        for batch in torch.randperm(len(y), generator=order).split(batch_size):
+            if len(batch) < batch_size:
+                break
+            loss = nn.functional.cross_entropy(net(x[batch]), y[batch])
+            torch_optimizer.zero_grad()
+            loss.backward()
+            torch_optimizer.step()
+            losses.append(loss.item())
+        rows.append({"train_loss": np.mean(losses), **_evaluate(net, data)})
+    return net, pd.DataFrame(rows).rename_axis("epoch")
+
+
+def _seeded(model: Callable[[], nn.Module], seed: int) -> nn.Module:
+    """Make the network in float64, with weights that the seed alone decides."""
+    # Weights made in float32 and cast would differ between processors in the eighth digit.
+    dtype = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)
+    try:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            return model()
+    finally:
+        torch.set_default_dtype(dtype)
+
+
+@torch.no_grad()
+def predict(net: nn.Module, x: np.ndarray) -> torch.Tensor:
+    """Return the network's scores for images, of shape ``(n, classes)``."""
+    return net(torch.from_numpy(x))
+
+
+def accuracy(net: nn.Module, x: np.ndarray, y: np.ndarray) -> float:
+    """Return the part of the images that the network puts into the right class."""
+    return (predict(net, x).argmax(dim=1).numpy() == y).mean().item()
+
+
+def _evaluate(net: nn.Module, data: Dataset) -> dict[str, float]:
+    scores, y = predict(net, data.x_val), torch.from_numpy(data.y_val)
+    return {
+        "val_loss": nn.functional.cross_entropy(scores, y).item(),
+        "val_accuracy": (scores.argmax(dim=1) == y).double().mean().item(),
+    }
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What ``compare`` measured.
+
+    Attributes
+    ----------
+    curves : DataFrame
+        The learning curve of every run; index: optimizer, lr, seed, epoch.
+    runs : DataFrame
+        The end of every run; index: optimizer, lr, seed. The column ``reproducible`` says
+        whether a twin, whose initial weights differ in the last bit, ended at the same loss. A
+        run that is not reproducible is chaotic: another processor gives it another result.
+    """
+
+    curves: pd.DataFrame
+    runs: pd.DataFrame
+
+    def by_lr(self) -> pd.DataFrame:
+        """Return mean and spread over the seeds, for every optimizer and learning rate.
+
+        ``reproducible`` is true where all seeds are. Where it is false the numbers are NaN.
+        """
+        groups = self.runs.groupby(level=["optimizer", "lr"], sort=False)
+        table = groups.agg(
+            val_loss=("val_loss", "mean"),
+            test_accuracy=("test_accuracy", "mean"),
+            spread=("test_accuracy", "std"),
+            reproducible=("reproducible", "all"),
+        )
+        table.loc[~table["reproducible"], ["val_loss", "test_accuracy", "spread"]] = np.nan
+        return table
+
+    def best(self) -> pd.DataFrame:
+        """Return each optimizer at the learning rate with the lowest mean validation loss.
+
+        Learning rates with a run that is not reproducible are left out of the choice. A best
+        learning rate at the end of the grid is not one: ``inside`` tells that it is not there.
+        """
+        table = self.by_lr()
+        rows = {}
+        for name, group in table.groupby(level="optimizer", sort=False):
+            (_, lr) = group["val_loss"].idxmin()
+            lrs = group.index.get_level_values("lr")
+            inside = lrs.min() < lr < lrs.max()
+            numbers = group.loc[(name, lr), ["val_loss", "test_accuracy", "spread"]]
+            rows[name] = {"lr": lr, "inside": inside, **numbers}
+        return pd.DataFrame.from_dict(rows, orient="index").rename_axis("optimizer")
+
+    def best_runs(self) -> pd.DataFrame:
+        """Return the runs at each optimizer's best learning rate; index: optimizer, seed."""
+        return self._at_best(self.runs)
+
+    def best_curves(self) -> pd.DataFrame:
+        """Return the curves at each optimizer's best learning rate; index: optimizer, seed, epoch."""
+        return self._at_best(self.curves)
+
+    def _at_best(self, table: pd.DataFrame) -> pd.DataFrame:
+        best = self.best()["lr"]
+        parts = {k: table.xs((k, lr), level=["optimizer", "lr"]) for k, lr in best.items()}
+        return pd.concat(parts, names=["optimizer"])
+
+
+def compare(
+    optimizers: Mapping[str, Optimizer],
+    model: Callable[[], nn.Module],
+    data: Dataset,
+    *,
+    lrs: Sequence[float],
+    seeds: Sequence[int],
+    epochs: int,
+    batch_size: int = 64,
+    jobs: int = -1,
+) -> Comparison:
+    """Train with every optimizer, at every learning rate, from every seed.
+
+    All optimizers get the same learning rates, the same initial weights and the same batches in
+    the same order. Every run has a twin that starts from weights which differ in the last bit,
+    to tell the chaotic runs from the others.
+
+    Parameters
+    ----------
+    optimizers : mapping from name to Optimizer
+        Their own ``lr`` is replaced.
+    model, data, epochs, batch_size
+        As for ``fit``. ``model`` must be a function that another process can import.
+    lrs, seeds : sequences
+        The learning rates and the seeds, each without repetition.
+    jobs : int, default -1
+        Number of processes, -1: one for each core. The result does not depend on it.
+
+    Raises
+    ------
+    ValueError
+        If ``optimizers``, ``lrs`` or ``seeds`` is empty or repeats a value.
+    """
+    for name, values in (("optimizers", optimizers), ("lrs", lrs), ("seeds", seeds)):
+        if not len(values) or len(set(values)) < len(values):
+            raise ValueError(f"{name} must hold different values, at least one, got {values!r}")
+    keys = [
+        (name, float(lr), int(seed), scale)
+        for name in optimizers
+        for lr in lrs
+        for seed in seeds
+        for scale in (1.0, TWIN_SCALE)
+    ]
+    tasks = (
+        joblib.delayed(_run)(
+            model, replace(optimizers[name], lr=lr), data, epochs, batch_size, seed, scale
+        )
+        for name, lr, seed, scale in keys
+    )
+    done = joblib.Parallel(n_jobs=jobs, return_as="generator")(tasks)
+    results = dict(zip(keys, progress(done, len(keys), "training runs"), strict=True))
+
+    curves, ends = {}, {}
+    for key in dict.fromkeys(key[:3] for key in keys):
+        curve, test_accuracy = results[*key, 1.0]
+        twin, _ = results[*key, TWIN_SCALE]
+        same = np.allclose(
+            curve["val_loss"], twin["val_loss"], rtol=REPRODUCIBLE, atol=0, equal_nan=True
+        )
+        curves[key] = curve
+        ends[key] = {**curve.iloc[-1], "test_accuracy": test_accuracy, "reproducible": same}
+    names = ["optimizer", "lr", "seed"]
+    runs = pd.DataFrame(ends.values(), index=pd.MultiIndex.from_tuples(ends, names=names))
+    return Comparison(pd.concat(curves, names=names), runs)
+
+
+def _run(model, optimizer, data, epochs, batch_size, seed, scale) -> tuple[pd.DataFrame, float]:
+    net, curve = fit(
+        model, optimizer, data, epochs=epochs, batch_size=batch_size, seed=seed, scale=scale
+    )
+    return curve, accuracy(net, data.x_test, data.y_test)
