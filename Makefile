@@ -10,7 +10,7 @@ export OMP_NUM_THREADS ?= 1
 export PYTHONHASHSEED ?= 0
 
 .DEFAULT_GOAL := help
-.PHONY: help book serve test test-browser test-numbers notebooks lint lock clean
+.PHONY: help book serve test test-browser test-numbers lab notebooks lint lock clean
 .DELETE_ON_ERROR:
 
 help:  ## list the targets
@@ -38,7 +38,12 @@ test-browser: book  ## read every page of the built book in Chromium
 	@$(BIN)/python -m pytest tests/browser -m browser -n 0
 
 test-numbers: $(READY)  ## run every notebook with two threads and with older instruction sets
-	@$(BIN)/python tools/test_numbers.py
+	OMP_NUM_THREADS=2 $(BIN)/python -m pytest book
+	ATEN_CPU_CAPABILITY=default OPENBLAS_CORETYPE=Nehalem ONEDNN_MAX_CPU_ISA=SSE41 \
+		$(BIN)/python -m pytest book
+
+lab: $(READY)  ## open the notebooks in JupyterLab
+	@$(BIN)/jupyter lab --notebook-dir=book
 
 notebooks: $(READY)  ## re-execute all notebooks in place
 	@$(BIN)/python tools/notebooks.py execute
@@ -47,11 +52,11 @@ lint: $(READY)  ## check style and formatting
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 
-# PyTorch's wheels for Linux name CUDA packages that only a GPU needs; pip still fetches them where
-# the wheel asks for them, and the lock stays the same for everyone.
+# PyTorch's wheels for Linux ask for CUDA packages, those of the CPU build do not: the lock leaves
+# them out, so that it serves both.
 lock: $(READY)  ## write requirements.txt anew from the ranges in pyproject.toml
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --fork-strategy fewest \
-		--no-annotate --no-header --extra book --extra test $(LOCK_FLAGS) pyproject.toml > $(VENV)/lock.txt
+		--no-annotate --no-header --extra book --extra lab --extra test $(LOCK_FLAGS) pyproject.toml > $(VENV)/lock.txt
 	@{ echo "# Made by 'make lock' from pyproject.toml: change the ranges there, not the versions here."; \
 		grep -v -E '^(nvidia-|cuda-|triton)' $(VENV)/lock.txt; } > requirements.txt
 	@echo "Wrote requirements.txt; 'make test' installs it."

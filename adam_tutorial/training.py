@@ -127,6 +127,8 @@ class Comparison:
 
     Attributes
     ----------
+    names : tuple of str
+        The optimizers, in the order in which the tables of the methods list them.
     curves : DataFrame
         The learning curve of every run; index: optimizer, lr, seed, epoch.
     runs : DataFrame
@@ -135,6 +137,7 @@ class Comparison:
         run that is not reproducible is chaotic: another processor gives it another result.
     """
 
+    names: tuple[str, ...]
     curves: pd.DataFrame
     runs: pd.DataFrame
 
@@ -143,7 +146,7 @@ class Comparison:
 
         ``reproducible`` is true where all seeds are. Where it is false the numbers are NaN.
         """
-        groups = self.runs.groupby(level=["optimizer", "lr"], sort=False)
+        groups = self.runs.groupby(level=["optimizer", "lr"])
         table = groups.agg(
             val_loss=("val_loss", "mean"),
             test_accuracy=("test_accuracy", "mean"),
@@ -151,7 +154,7 @@ class Comparison:
             reproducible=("reproducible", "all"),
         )
         table.loc[~table["reproducible"], ["val_loss", "test_accuracy", "spread"]] = np.nan
-        return table
+        return table.reindex(self.names, level="optimizer")
 
     def best(self) -> pd.DataFrame:
         """Return each optimizer at the learning rate with the lowest mean validation loss.
@@ -246,7 +249,9 @@ def compare(
         ends[key] = {**curve.iloc[-1], "test_accuracy": test_accuracy, "reproducible": same}
     names = ["optimizer", "lr", "seed"]
     runs = pd.DataFrame(ends.values(), index=pd.MultiIndex.from_tuples(ends, names=names))
-    return Comparison(pd.concat(curves, names=names), runs)
+    # Sorted, because pandas looks up slowly, and warns, where an index is not.
+    curves = pd.concat(curves, names=names).sort_index()
+    return Comparison(tuple(optimizers), curves, runs.sort_index())
 
 
 def _run(model, optimizer, data, epochs, batch_size, seed, scale) -> tuple[pd.DataFrame, float]:

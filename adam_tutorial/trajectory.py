@@ -109,7 +109,7 @@ def minimize(
         step = optimizer.step(theta, g, state)
         theta, state = step.theta, step.state
         symbols = {k: x for k, x in step._asdict().items() if k not in ("theta", "state")}
-        rows.append({"grad": g, **symbols, "theta": theta})
+        rows.append({"grad": np.array(g), **symbols, "theta": theta})
 
     arrays = {}
     for name, value in rows[0].items():

@@ -89,8 +89,8 @@ class Optimizer:
         raise NotImplementedError
 
     def l2(self, theta: Array, grad: Array, weight_decay: float | None) -> Array:
-        """Return the gradient of the loss with its L2 term: ``grad + weight_decay * theta``."""
-        return grad + weight_decay * theta if weight_decay else grad
+        """Return the gradient with that of the L2 term, if there is one."""
+        return grad if weight_decay is None else grad + weight_decay * theta
 
     def step(self, theta: Array, grad: Array, state):
         """Take one step and return it with every symbol of the algorithm.
@@ -121,7 +121,7 @@ class Optimizer:
             if is_array_api_obj(value):
                 self._match(f"state.{name}", value, theta)
         state = state._replace(t=state.t + 1)
-        grad = self.l2(theta, grad, getattr(self, "weight_decay", None))
+        grad = self.l2(theta, grad, getattr(self, "weight_decay", None) or None)
         return self.rule(theta, grad, state, **self.at(state.t))
 
     @staticmethod

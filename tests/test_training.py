@@ -1,0 +1,151 @@
+from dataclasses import replace
+from functools import partial
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from adam_tutorial import SGD, Adam, datasets, models, training
+
+DATA = datasets.load()
+SMALL = replace(DATA, x_train=DATA.x_train[:128], y_train=DATA.y_train[:128])
+
+
+def fit(optimizer=Adam(lr=0.01), epochs=2, **settings):  # noqa: B008
+    return training.fit(models.dense, optimizer, SMALL, epochs=epochs, **settings)
+
+
+@pytest.fixture(scope="module")
+def comparison():
+    return training.compare(
+        {"SGD": SGD(), "Adam": Adam()},
+        models.dense,
+        SMALL,
+        lrs=[1e-3, 1e-2, 0.1, 30.0],
+        seeds=[0, 1],
+        epochs=3,
+        jobs=2,
+    )
+
+
+def test_fit_learns_and_tells_every_epoch():
+    net, curve = fit(epochs=15)
+    assert list(curve.index) == list(range(16))
+    assert curve["val_loss"].iloc[-1] < curve["val_loss"].iloc[0]
+    assert training.accuracy(net, DATA.x_val, DATA.y_val) == curve["val_accuracy"].iloc[-1] > 0.5
+    assert all(p.dtype == torch.float64 for p in net.parameters())
+
+
+def test_the_seed_decides_everything():
+    torch.manual_seed(7)
+    _, one = fit(seed=3)
+    torch.manual_seed(8)
+    _, two = fit(seed=3)
+    pd.testing.assert_frame_equal(one, two, check_exact=True)
+    assert not fit(seed=4)[1].equals(one)
+
+
+def test_fit_leaves_the_global_state_alone():
+    torch.manual_seed(0)
+    before, dtype = torch.random.get_rng_state(), torch.get_default_dtype()
+    fit()
+    assert torch.equal(torch.random.get_rng_state(), before)
+    assert torch.get_default_dtype() == dtype
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"epochs": 0}, "epochs must be an integer from 1 to inf, got 0"),
+        ({"batch_size": 129}, "batch_size must be an integer from 1 to 128, got 129"),
+        ({"batch_size": 3.5}, "batch_size must be an integer from 1 to 128, got 3.5"),
+    ],
+)
+def test_bad_settings(settings, message):
+    with pytest.raises(ValueError, match=message):
+        fit(**settings)
+
+
+def test_compare_runs_what_fit_runs(comparison):
+    _, curve = fit(SGD(lr=0.1), epochs=3, seed=1)
+    pd.testing.assert_frame_equal(comparison.curves.loc["SGD", 0.1, 1], curve, check_exact=True)
+
+
+def test_compare_does_not_depend_on_the_number_of_processes(comparison):
+    alone = training.compare(
+        {"Adam": Adam()}, models.dense, SMALL, lrs=[0.1], seeds=[1], epochs=3, jobs=1
+    )
+    pd.testing.assert_frame_equal(
+        alone.runs, comparison.runs.loc[("Adam", 0.1, 1):("Adam", 0.1, 1)], check_exact=True
+    )
+
+
+def test_best_is_the_lowest_validation_loss(comparison):
+    best, means = comparison.best(), comparison.by_lr()
+    for name in ("SGD", "Adam"):
+        assert best.loc[name, "val_loss"] == means.loc[name, "val_loss"].min()
+        assert best.loc[name, "lr"] == means.loc[name, "val_loss"].idxmin()
+    assert best.loc["Adam", "inside"]
+
+
+def test_a_best_learning_rate_at_the_end_of_the_grid_is_marked():
+    narrow = training.compare(
+        {"Adam": Adam()}, models.dense, SMALL, lrs=[1e-4, 1e-3], seeds=[0], epochs=2, jobs=1
+    )
+    assert not narrow.best().loc["Adam", "inside"]
+
+
+def test_best_curves_and_best_runs_are_those_of_the_best_learning_rate(comparison):
+    lr = comparison.best().loc["Adam", "lr"]
+    curves = comparison.best_curves()
+    assert curves.index.names == ["optimizer", "seed", "epoch"]
+    pd.testing.assert_frame_equal(
+        curves.loc["Adam", 0], comparison.curves.loc["Adam", lr, 0], check_exact=True
+    )
+    assert comparison.best_runs().loc[("Adam", 1), "val_loss"] == (
+        comparison.runs.loc[("Adam", lr, 1), "val_loss"]
+    )
+
+
+def test_chaotic_runs_have_no_numbers():
+    # Momentum beyond the edge of stability, for long enough.
+    wild = training.compare(
+        {"Momentum": SGD(momentum=0.9)},
+        models.dense,
+        SMALL,
+        lrs=[0.03, 0.3],
+        seeds=[0, 1, 2],
+        epochs=20,
+        batch_size=16,
+        jobs=2,
+    )
+    table = wild.by_lr().loc["Momentum"]
+    assert table.loc[0.03, "reproducible"]
+    assert not table.loc[0.3, "reproducible"]
+    assert np.isnan(table.loc[0.3, "val_loss"])
+    assert wild.best().loc["Momentum", "lr"] == 0.03
+
+
+@pytest.mark.parametrize("name", ["optimizers", "lrs", "seeds"])
+@pytest.mark.parametrize("values", ["none", "twice"])
+def test_compare_needs_different_values(name, values):
+    good = {"optimizers": {"Adam": Adam()}, "lrs": [0.1], "seeds": [0]}
+    bad = type(good[name])() if values == "none" else 2 * list(good[name])
+    optimizers = {**good, name: bad}.pop("optimizers")
+    with pytest.raises(ValueError, match=f"{name} must hold different values, at least one, got"):
+        training.compare(
+            optimizers,
+            models.dense,
+            SMALL,
+            epochs=1,
+            **{k: v for k, v in {**good, name: bad}.items() if k != "optimizers"},
+        )
+
+
+def test_the_networks_fit_their_images():
+    x = torch.zeros(2, 1, 8, 8)
+    assert models.dense()(x).shape == models.small_cnn()(x).shape == (2, 10)
+    assert partial(models.small_cnn, size=28)()(torch.zeros(2, 1, 28, 28)).shape == (2, 10)
+    with pytest.raises(ValueError, match="size must be a multiple of 4, got 6"):
+        models.small_cnn(size=6)
