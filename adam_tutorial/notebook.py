@@ -6,6 +6,7 @@ import zlib
 
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 from matplotlib.collections import Collection
 from matplotlib.figure import Figure
 
@@ -13,13 +14,14 @@ from adam_tutorial.plotting import STYLE
 
 
 def setup() -> None:
-    """Prepare a notebook: figure style, seeds, float64, and a digest under every figure.
+    """Prepare a notebook: style of figures and tables, seeds, float64, a digest of every figure.
 
     Call it once, after the imports. The digest is the text form of a figure: a few numbers for
     everything that is plotted. The page shows the image instead; the comparison of a notebook's
     outputs with the stored ones reads the text, and so notices a changed value in a plot.
     """
     plt.rcParams.update(STYLE)
+    pd.options.display.max_colwidth = None
     random.seed(0)
     np.random.seed(0)
     if torch := sys.modules.get("torch"):

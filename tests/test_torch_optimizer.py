@@ -261,7 +261,10 @@ def test_pickling_keeps_the_algorithm():
     ("params", "message"),
     [
         ([], r"params must hold at least one tensor, got \[\]"),
-        ([torch.ones(2, dtype=torch.int64)], r"params\[0\] must be floating point, got torch.int64"),
+        (
+            [torch.ones(2, dtype=torch.int64)],
+            r"params\[0\] must be floating point, got torch.int64",
+        ),
         (
             [{"params": [torch.ones(2)], "betas": (0.9, 2.0)}],
             r"betas\[1\] must be in \[0, 1\), got 2.0",
@@ -292,4 +295,3 @@ def test_a_sparse_gradient_is_refused_before_anything_is_changed():
     with pytest.raises(RuntimeError, match=r"shape \(3, 2\) is sparse"):
         optimizer.step()
     assert torch.equal(other, torch.ones(1))
-

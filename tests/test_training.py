@@ -77,7 +77,7 @@ def test_compare_does_not_depend_on_the_number_of_processes(comparison):
         {"Adam": Adam()}, models.dense, SMALL, lrs=[0.1], seeds=[1], epochs=3, jobs=1
     )
     pd.testing.assert_frame_equal(
-        alone.runs, comparison.runs.loc[("Adam", 0.1, 1):("Adam", 0.1, 1)], check_exact=True
+        alone.runs, comparison.runs.loc[("Adam", 0.1, 1) : ("Adam", 0.1, 1)], check_exact=True
     )
 
 
@@ -103,8 +103,9 @@ def test_best_curves_and_best_runs_are_those_of_the_best_learning_rate(compariso
     pd.testing.assert_frame_equal(
         curves.loc["Adam", 0], comparison.curves.loc["Adam", lr, 0], check_exact=True
     )
-    assert comparison.best_runs().loc[("Adam", 1), "val_loss"] == (
-        comparison.runs.loc[("Adam", lr, 1), "val_loss"]
+    assert (
+        comparison.best_runs().loc[("Adam", 1), "val_loss"]
+        == (comparison.runs.loc[("Adam", lr, 1), "val_loss"])
     )
 
 

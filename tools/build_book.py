@@ -29,6 +29,9 @@ def git(*args: str) -> str:
 def config() -> dict:
     """Return _config.yml, with the buttons that need the repository's address if it is known."""
     settings = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))
+    # Paths in it are relative to the file, and the copy lies elsewhere.
+    extensions = settings["sphinx"]["local_extensions"]
+    extensions.update({name: str(ROOT / path) for name, path in extensions.items()})
     url = repository_url(git("remote", "get-url", "origin"))
     if url:
         branch = git("rev-parse", "--abbrev-ref", "HEAD")

@@ -1,7 +1,7 @@
 """Execute the notebooks of the book in place, or say what is wrong with them as they are stored.
 
-    python tools/notebooks.py execute [PATH ...]
-    python tools/notebooks.py check [PATH ...]
+python tools/notebooks.py execute [PATH ...]
+python tools/notebooks.py check [PATH ...]
 """
 
 import argparse

@@ -54,7 +54,9 @@ def test_opens_with_its_question_and_ends_with_summary_and_exercises(notebook):
     assert "**Time:**" in text
     assert text.index("\n## Summary") < text.index("\n## Exercises")
     exercises = re.findall(r"^```\{exercise\}.*?^:label: (\S+)", text, re.DOTALL | re.MULTILINE)
-    solutions = re.findall(r"^```\{solution(?:-start)?\} (\S+)\n:class: dropdown", text, re.MULTILINE)
+    solutions = re.findall(
+        r"^```\{solution(?:-start)?\} (\S+)\n:class: dropdown", text, re.MULTILINE
+    )
     assert len(exercises) >= 4
     assert exercises == solutions
 

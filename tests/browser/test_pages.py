@@ -148,7 +148,9 @@ def anchors(path):
 @pytest.mark.parametrize("name", PAGES)
 def test_every_internal_link_resolves(name):
     soup = BeautifulSoup((HTML / name).read_text(encoding="utf-8"), "html.parser")
-    links = [(tag, tag.get("href") or tag.get("src")) for tag in soup.find_all(["a", "img", "link"])]
+    links = [
+        (tag, tag.get("href") or tag.get("src")) for tag in soup.find_all(["a", "img", "link"])
+    ]
     broken = []
     for _, link in links:
         if not link or urlsplit(link).scheme or link.startswith("//"):

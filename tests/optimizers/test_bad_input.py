@@ -85,7 +85,9 @@ def test_gradients_that_do_not_match(grad, message):
 
 def test_the_state_of_another_parameter():
     adam = Adam()
-    with pytest.raises(ValueError, match=r"state.m must have the shape of theta, \(2,\), got \(3,\)"):
+    with pytest.raises(
+        ValueError, match=r"state.m must have the shape of theta, \(2,\), got \(3,\)"
+    ):
         adam.step(np.ones(2), np.ones(2), adam.init(np.ones(3)))
 
 
