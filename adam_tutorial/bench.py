@@ -67,6 +67,7 @@ def measure(contestants: dict, shapes: list[tuple[int, ...]], rounds: int) -> pd
 
 
 def main() -> None:
+    """Run the benchmark that the command line asks for."""
     parser = argparse.ArgumentParser(prog="python -m adam_tutorial.bench", description=__doc__)
     parser.add_argument("--rounds", type=int, default=50, help="steps of each (default: 50)")
     parser.add_argument("--threads", type=int, default=1, help="CPU threads (default: 1)")

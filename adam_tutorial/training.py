@@ -173,11 +173,11 @@ class Comparison:
         return pd.DataFrame.from_dict(rows, orient="index").rename_axis("optimizer")
 
     def best_runs(self) -> pd.DataFrame:
-        """Return the runs at each optimizer's best learning rate; index: optimizer, seed."""
+        """Return the runs at each optimizer's best learning rate; by optimizer and seed."""
         return self._at_best(self.runs)
 
     def best_curves(self) -> pd.DataFrame:
-        """Return the curves at each optimizer's best learning rate; index: optimizer, seed, epoch."""
+        """Return the curves at each optimizer's best learning rate; by optimizer, seed, epoch."""
         return self._at_best(self.curves)
 
     def _at_best(self, table: pd.DataFrame) -> pd.DataFrame:

@@ -189,7 +189,8 @@ def test_state_dict_survives_a_round_trip_and_shares_nothing():
     train(net, optimizer)
     other = TorchOptimizer(network().parameters(), Adam())
     other.load_state_dict(saved)
-    for mine, theirs in zip(other.state_dict()["state"].values(), saved["state"].values()):
+    states = other.state_dict()["state"], saved["state"]
+    for mine, theirs in zip(*(state.values() for state in states), strict=True):
         assert mine["t"] == theirs["t"] == 5
         torch.testing.assert_close(mine["m"], theirs["m"], rtol=0, atol=0)
     assert other.param_groups[0]["lr"] == 0.1
@@ -240,12 +241,11 @@ def test_repr_tells_the_hyperparameters_of_each_group():
     net = network()
     groups = [{"params": net[0].parameters()}, {"params": net[2].parameters(), "lr": 0.5}]
     text = repr(TorchOptimizer(groups, SGD(lr=0.1)))
+    sgd = "SGD(lr={}, momentum=0.0, weight_decay=0.0, nesterov=False)"
     assert text.splitlines() == [
-        "TorchOptimizer(SGD(lr=0.1, momentum=0.0, weight_decay=0.0, nesterov=False), compile=False)",
-        "  group 0: SGD(lr=0.1, momentum=0.0, weight_decay=0.0, nesterov=False)"
-        " on 2 tensors, 25 parameters",
-        "  group 1: SGD(lr=0.5, momentum=0.0, weight_decay=0.0, nesterov=False)"
-        " on 2 tensors, 6 parameters",
+        f"TorchOptimizer({sgd.format(0.1)}, compile=False)",
+        f"  group 0: {sgd.format(0.1)} on 2 tensors, 25 parameters",
+        f"  group 1: {sgd.format(0.5)} on 2 tensors, 6 parameters",
     ]
 
 

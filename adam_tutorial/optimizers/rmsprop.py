@@ -80,9 +80,8 @@ class RMSprop(Optimizer):
     FRACTIONS = ("alpha", "momentum")
 
     def init(self, theta):
-        return RMSpropState(
-            t=0, v=zeros_like(theta), b=zeros_like(theta) if self.momentum else None
-        )
+        b = zeros_like(theta) if self.momentum else None
+        return RMSpropState(t=0, v=zeros_like(theta), b=b)
 
     def at(self, t):
         return {"lr": self.lr, "alpha": self.alpha, "eps": self.eps, "momentum": self.momentum}

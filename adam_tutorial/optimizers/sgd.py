@@ -84,8 +84,8 @@ class SGD(Optimizer):
             raise ValueError("nesterov=True needs momentum > 0, got momentum=0.0")
 
     def init(self, theta):
-        zeros = zeros_like(theta)
-        return SGDState(t=0, b=zeros if self.momentum else None)
+        b = zeros_like(theta)  # also where it is not kept, to check theta
+        return SGDState(t=0, b=b if self.momentum else None)
 
     def at(self, t):
         return {"lr": self.lr, "momentum": self.momentum}

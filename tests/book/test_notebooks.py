@@ -1,5 +1,6 @@
 """The stored notebooks are fit to be verified and read; and the verification can fail."""
 
+import itertools
 import re
 import subprocess
 import sys
@@ -45,7 +46,7 @@ def test_headings_are_in_order(notebook):
     levels = [len(h) for h in re.findall(r"^(#+) ", text, flags=re.MULTILINE)]
     assert levels[0] == 1
     assert levels.count(1) == 1
-    assert all(b <= a + 1 for a, b in zip(levels, levels[1:], strict=False))
+    assert all(b <= a + 1 for a, b in itertools.pairwise(levels))
 
 
 def test_opens_with_its_question_and_ends_with_summary_and_exercises(notebook):
