@@ -63,7 +63,7 @@ def contours(ax: Axes, problem: Problem, x: tuple[float, float], y: tuple[float,
     levels = lowest + (heights.max() - lowest) * np.linspace(0.02, 0.98, 14) ** 2
     ax.contour(xs, ys, heights, levels=levels, colors="#9db4c8", linewidths=0.8)
     ax.plot(*problem.minimum, marker="+", color="black", markersize=10, linestyle="none")
-    ax.set(xlabel=r"$\theta_1$", ylabel=r"$\theta_2$")
+    ax.set(xlabel="$x$", ylabel="$y$")
     ax.grid(False)
 
 

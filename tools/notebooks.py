@@ -41,6 +41,8 @@ def execute(path: Path) -> None:
         timeout=1800,
         kernel_name="python3",
         record_timing=False,
+        # The kernel warns that it listens on TCP, which every notebook's kernel does.
+        extra_arguments=["--log-level=ERROR"],
         resources={"metadata": {"path": str(path.parent)}},
     )
     client.execute()
