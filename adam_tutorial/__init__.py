@@ -1,12 +1,22 @@
 """The package that the book on Adam runs on.
 
-The pure optimizers and ``minimize`` need NumPy only; ``TorchOptimizer`` brings them to PyTorch.
+The optimizers are pure functions on NumPy arrays and torch tensors; ``minimize`` runs them on a
+function, and ``TorchOptimizer`` trains PyTorch models with them.
 """
 
-from adam_tutorial.optimizers import SGD, Adagrad, Adam, RMSprop
+from adam_tutorial.optimizers import SGD, Adagrad, Adam, AMSGrad, RMSprop
 from adam_tutorial.trajectory import Trajectory, minimize
 
-__all__ = ["SGD", "Adagrad", "Adam", "RMSprop", "TorchOptimizer", "Trajectory", "minimize"]
+__all__ = [
+    "SGD",
+    "AMSGrad",
+    "Adagrad",
+    "Adam",
+    "RMSprop",
+    "TorchOptimizer",
+    "Trajectory",
+    "minimize",
+]
 
 
 def __getattr__(name: str):

@@ -37,52 +37,68 @@ def setup() -> None:
 
 
 def digest(figure: Figure) -> str:
-    """Return a text that changes when something plotted changes in its fourth digit.
+    """Return a text that changes when a plotted value changes in its fourth digit.
 
-    For each thing that is drawn it gives the label, the number of values, and the first, last,
-    least and greatest of them; ``#`` and a checksum of all values ends the line.
+    For each thing that is drawn (lines, points, bands, bars, level lines, arrows, images) it
+    gives the label, the number of values, and the first, last, least and greatest of them; a
+    checksum of all values ends the line. Titles, axis labels and scales, and texts are there too;
+    ticks, colours that stand for no value, line styles and sizes are not.
     """
-    lines = []
+    lines = [f"figure: {figure.get_suptitle()}"] if figure.get_suptitle() else []
     for number, axes in enumerate(figure.axes):
         labels = (axes.get_title(), axes.get_xlabel(), axes.get_ylabel())
-        lines.append(f"axes {number}: " + " | ".join(label.replace("\n", " ") for label in labels))
+        scales = (axes.get_xscale(), axes.get_yscale())
+        lines.append(f"axes {number}: " + " | ".join(x.replace("\n", " ") for x in labels + scales))
+        exact = [scale == "log" for scale in scales]
         for line in axes.lines:
-            lines.append(_summary("line", line.get_label(), np.array(line.get_data(), dtype=float)))
+            lines.append(_summary("line", line, line.get_data(orig=False), exact))
         for collection in axes.collections:
-            lines.append(_summary("shape", collection.get_label(), _points(collection)))
+            lines.append(_summary("shape", collection, _points(collection), exact))
         for patch in axes.patches:
             points = patch.get_transform().transform_path(patch.get_path()).vertices
             points = axes.transData.inverted().transform(points)
-            lines.append(_summary("patch", patch.get_label(), points.T))
+            lines.append(_summary("patch", patch, points.T, exact))
         for image in axes.images:
-            lines.append(_summary("image", image.get_label(), image.get_array().reshape(1, -1)))
-        lines += [f"  text {text.get_text()!r}" for text in axes.texts]
+            lines.append(_summary("image", image, [image.get_array().ravel()]))
+        for text in axes.texts:
+            place = ", ".join(f"{x:.4g}" for x in text.get_position())
+            lines.append(f"  text {text.get_text()!r} at {place}")
     return "\n".join(lines)
 
 
-def _points(collection: Collection) -> np.ndarray:
-    """Return the coordinates of what a collection draws, and its colour values if it has any."""
-    offsets = collection.get_offsets()
-    if len(offsets) > 1:
-        points = np.ma.filled(offsets, np.nan)
-    else:
-        paths = [path.vertices for path in collection.get_paths() if len(path.vertices)]
-        points = np.concatenate(paths) if paths else np.empty((0, 2))
-    return points.T
+def _points(collection: Collection) -> list[np.ndarray]:
+    """Return the coordinates that a collection draws, and the values that its colours stand for."""
+    offsets = np.ma.filled(collection.get_offsets(), np.nan)
+    vertices = [path.vertices for path in collection.get_paths() if len(path.vertices)]
+    if vertices and (len(offsets) <= 1 and not np.any(offsets)):
+        offsets = np.concatenate(vertices)
+    rows = [*np.reshape(offsets, (-1, 2)).T]
+    for values in (collection.get_array(), getattr(collection, "U", None)):
+        if values is not None:
+            rows.append(np.ma.filled(np.ma.asarray(values, dtype=float), np.nan).ravel())
+    if hasattr(collection, "V"):
+        rows.append(np.ma.filled(np.ma.asarray(collection.V, dtype=float), np.nan).ravel())
+    return rows
 
 
-def _summary(kind: str, label: object, rows: np.ndarray) -> str:
+def _summary(kind: str, artist, rows, exact=(False, False)) -> str:
+    """Return one line on the values of an artist; ``exact`` rows keep their tiny values."""
     parts = []
-    for values in np.asarray(rows, dtype=float):
+    for i, values in enumerate(rows):
+        values = np.ma.filled(np.ma.asarray(values, dtype=float), np.nan)
         finite = values[np.isfinite(values)]
-        # Sums that should be zero are not exactly so, and differ between processors.
-        finite = np.where(np.abs(finite) < 1e-9 * np.abs(finite).max(initial=0), 0.0, finite)
+        if not any(exact[i : i + 1]):
+            # Sums that should be zero are not exactly so, and differ between processors.
+            tiny = 1e-9 * np.abs(finite).max(initial=0)
+            values = np.where(np.abs(values) < tiny, 0.0, values)
         # A value on the border of rounding would go up here and down there: move it off.
-        digits = [f"{value * (1 + 3e-8):.4g}" for value in finite]
+        digits = np.array([f"{value * (1 + 3e-8):.4g}" for value in values])
         if finite.size:
-            ends = (0, -1, np.argmin(finite), np.argmax(finite))
-            first, last, low, high = (digits[i] for i in ends)
-            parts.append(f"{first} to {last}, in {low} to {high}")
+            shown = digits[np.isfinite(values)]
+            low, high = shown[finite.argmin()], shown[finite.argmax()]
+            parts.append(f"{shown[0]} to {shown[-1]}, in {low} to {high}")
         parts.append(f"#{zlib.crc32(' '.join(digits).encode()):08x}")
-    name = "" if str(label).startswith("_") else f" {label}"
-    return f"  {kind}{name}, {np.shape(rows)[-1]}: " + "; ".join(parts)
+    label = str(artist.get_label())
+    name = "" if label.startswith("_") or not label else f" {label}"
+    count = len(rows[0]) if len(rows) else 0
+    return f"  {kind}{name}, {count}: " + "; ".join(parts)

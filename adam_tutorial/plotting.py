@@ -18,6 +18,7 @@ LOOKS = {
     "Adagrad": {"color": "#009E73", "marker": "^"},
     "RMSProp": {"color": "#56B4E9", "marker": "v"},
     "Adam": {"color": "#D55E00", "marker": "*"},
+    "AMSGrad": {"color": "#0072B2", "marker": "P"},
 }
 
 STYLE = {

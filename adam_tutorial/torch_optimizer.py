@@ -1,8 +1,10 @@
 """Any optimizer of this package as a ``torch.optim.Optimizer``, eager or compiled."""
 
+import functools
 import os
 import shutil
 import sys
+import types
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, fields, replace
@@ -30,14 +32,16 @@ class TorchOptimizer(torch.optim.Optimizer):
     compile : bool, default False
         Turn the steps of all tensors of a group into one compiled function. The first step then
         takes some 10 to 30 seconds; later ones take about as long as PyTorch's fused
-        optimizers. For parameters on the CPU this needs a C++ compiler. New values of the
-        hyperparameters, from a scheduler for instance, do not compile again; new shapes do.
+        optimizers. (Eager steps take several times as long as PyTorch's default.) For parameters
+        on the CPU this needs a C++ compiler. New values of the hyperparameters, from a scheduler
+        for instance, do not compile again; another set of tensors with gradients does.
 
     Raises
     ------
     ValueError
-        If ``params`` is empty, holds a tensor that is not floating point or occurs twice, or a
-        group gives a hyperparameter a value that is out of its range. Nothing is changed then.
+        If ``params`` is empty, or holds a tensor that is not floating point or occurs twice; if a
+        group gives a hyperparameter a value that is out of its range; or if a state dict to load
+        is that of another algorithm. Nothing is changed then.
     RuntimeError
         If ``compile`` is asked for on a machine without a C++ compiler, or (at a step) if a
         gradient is sparse.
@@ -67,14 +71,35 @@ class TorchOptimizer(torch.optim.Optimizer):
     def add_param_group(self, param_group: dict[str, Any]) -> None:
         """Add a group of parameters; what it does not set, the optimizer's own values fill in."""
         group = dict(param_group)
-        tensors = group.get("params")
-        group["params"] = [tensors] if isinstance(tensors, torch.Tensor) else list(tensors)
+        tensors = group.get("params", [])
+        if isinstance(tensors, torch.Tensor):
+            tensors = [tensors]
+        # A set has no order to keep: torch says so below.
+        group["params"] = tensors if isinstance(tensors, set) else list(tensors)
+        seen = set()
         for i, tensor in enumerate(group["params"]):
             tensor = tensor[1] if isinstance(tensor, tuple) else tensor
             if isinstance(tensor, torch.Tensor) and not tensor.is_floating_point():
                 raise ValueError(f"params[{i}] must be floating point, got {tensor.dtype}")
+            if id(tensor) in seen:
+                raise ValueError(f"params[{i}] must be new, got the same tensor twice in a group")
+            seen.add(id(tensor))
         self._with(group)
         super().add_param_group(group)
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take over hyperparameters and state from what ``state_dict`` gave."""
+        names = set(self._initial_state(torch.zeros(1)))
+        for state in state_dict["state"].values():
+            if set(state) != names:
+                raise ValueError(
+                    f"state_dict must hold the state of {type(self.optimizer).__name__}, "
+                    f"{sorted(names)}, got {sorted(state)}"
+                )
+        super().load_state_dict(state_dict)
+
+    def _initial_state(self, p: torch.Tensor, optimizer: Optimizer | None = None) -> dict[str, Any]:
+        return (optimizer or self.optimizer).init(p)._asdict()
 
     def _with(self, group: dict[str, Any]) -> Optimizer:
         """Return the optimizer with the hyperparameters that a group has at present."""
@@ -88,39 +113,48 @@ class TorchOptimizer(torch.optim.Optimizer):
         if closure is not None:
             with torch.enable_grad():
                 loss = closure()
-        for group in self.param_groups:
-            params = [p for p in group["params"] if p.grad is not None]
-            for p in params:
-                if p.grad.is_sparse:
-                    raise RuntimeError(
-                        f"the gradient of a parameter of shape {tuple(p.shape)} is sparse; "
-                        "use dense gradients (sparse=False in the embedding)"
-                    )
-            optimizer = self._with(group)
-            for p in params:
-                if not self.state[p]:
-                    self.state[p].update(optimizer.init(p)._asdict())
+        # All groups are checked before the first is changed.
+        for p in (p for group in self.param_groups for p in group["params"]):
+            if p.grad is not None and p.grad.is_sparse:
+                raise RuntimeError(
+                    f"the gradient of a parameter of shape {tuple(p.shape)} is sparse; "
+                    "use dense gradients (sparse=False in the embedding)"
+                )
+        for optimizer, group in [(self._with(group), group) for group in self.param_groups]:
             # A parameter that had no gradient at some step is behind the others.
             by_t = defaultdict(list)
-            for p in params:
-                self.state[p]["t"] += 1
-                by_t[self.state[p]["t"]].append(p)
-            for t, same_t in by_t.items():
-                self._step_all(optimizer, same_t, t)
+            for p in group["params"]:
+                if p.grad is not None:
+                    self._complete_state(optimizer, p)
+                    by_t[self.state[p]["t"] + 1].append(p)
+            for t, params in by_t.items():
+                self._step_all(optimizer, params, t)
         return loss
+
+    def _complete_state(self, optimizer: Optimizer, p: torch.Tensor) -> None:
+        """Give a parameter its first state, and a buffer that a new hyperparameter calls for."""
+        state = self.state[p]
+        if not state or any(value is None for value in state.values()):
+            for name, value in self._initial_state(p, optimizer).items():
+                if state.get(name) is None:
+                    state[name] = value
 
     def _step_all(self, optimizer: Optimizer, params: list[torch.Tensor], t: int) -> None:
         state_type = type(optimizer.init(params[0].new_empty(0)))
         states = [state_type(**{**self.state[p], "t": None}) for p in params]
         grads = [p.grad for p in params]
         numbers, decay = optimizer.at(t), getattr(optimizer, "weight_decay", None) or None
-        if not self.compile:
-            step_all(optimizer, params, grads, states, numbers, decay)
-            return
-        # As tensors the numbers may change from step to step without a new compilation.
-        numbers = {k: torch.tensor(x, dtype=torch.float64) for k, x in numbers.items()}
-        decay = None if decay is None else torch.tensor(decay, dtype=torch.float64)
-        compiled_step_all(self.optimizer, params, grads, states, numbers, decay)
+        run = step_all
+        if self.compile:
+            # As tensors the numbers may change from step to step without a new compilation.
+            numbers = {k: torch.tensor(x, dtype=torch.float64) for k, x in numbers.items()}
+            decay = None if decay is None else torch.tensor(decay, dtype=torch.float64)
+            run = compiled_step_all(
+                type(optimizer), tuple((p.shape, p.dtype, p.device) for p in params)
+            )
+        run(optimizer, params, grads, states, numbers, decay)
+        for p in params:
+            self.state[p]["t"] = t
 
     def _check_compiler(self) -> None:
         if all(p.device.type != "cpu" for group in self.param_groups for p in group["params"]):
@@ -156,4 +190,13 @@ def step_all(optimizer, params, grads, states, numbers, decay) -> None:
                 old.copy_(new)
 
 
-compiled_step_all = torch.compile(step_all, fullgraph=True, dynamic=False)
+@functools.cache
+def compiled_step_all(algorithm: type, tensors: tuple) -> Callable:
+    """Return ``step_all`` compiled for one algorithm and one list of shapes, types and devices.
+
+    Dynamo counts the compilations of each code object, and gives up after a few. So each list
+    gets a code object of its own.
+    """
+    code = step_all.__code__.replace(co_name=f"step_all_{algorithm.__name__}_{hash(tensors):x}")
+    copy = types.FunctionType(code, step_all.__globals__, closure=step_all.__closure__)
+    return torch.compile(copy, fullgraph=True, dynamic=False)

@@ -64,9 +64,16 @@ def fit(
         ("epochs", epochs, float("inf")),
         ("batch_size", batch_size, len(data.y_train)),
     ):
-        if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= most:
+        integer = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+        if not integer or not 1 <= value <= most:
             raise ValueError(f"{name} must be an integer from 1 to {most}, got {value!r}")
-    net = _seeded(model, seed)
+    # Layers such as dropout draw from torch's own generator: it is the caller's again afterwards.
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return _fit(_in_float64(model), optimizer, data, epochs, batch_size, seed, scale)
+
+
+def _fit(net, optimizer, data, epochs, batch_size, seed, scale) -> tuple[nn.Module, pd.DataFrame]:
     with torch.no_grad():
         for p in net.parameters():
             p.mul_(scale)
@@ -89,23 +96,24 @@ def fit(
     return net, pd.DataFrame(rows).rename_axis("epoch")
 
 
-def _seeded(model: Callable[[], nn.Module], seed: int) -> nn.Module:
-    """Make the network in float64, with weights that the seed alone decides."""
+def _in_float64(model: Callable[[], nn.Module]) -> nn.Module:
     # Weights made in float32 and cast would differ between processors in the eighth digit.
     dtype = torch.get_default_dtype()
     torch.set_default_dtype(torch.float64)
     try:
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            return model()
+        return model()
     finally:
         torch.set_default_dtype(dtype)
 
 
 @torch.no_grad()
 def predict(net: nn.Module, x: np.ndarray) -> torch.Tensor:
-    """Return the network's scores for images, of shape ``(n, classes)``."""
-    return net(torch.from_numpy(x))
+    """Return the network's scores for images, of shape ``(n, classes)``, in evaluation mode."""
+    training = net.training
+    try:
+        return net.eval()(torch.from_numpy(x))
+    finally:
+        net.train(training)
 
 
 def accuracy(net: nn.Module, x: np.ndarray, y: np.ndarray) -> float:
@@ -133,8 +141,9 @@ class Comparison:
         The learning curve of every run; index: optimizer, lr, seed, epoch.
     runs : DataFrame
         The end of every run; index: optimizer, lr, seed. The column ``reproducible`` says
-        whether a twin, whose initial weights differ in the last bit, ended at the same loss. A
-        run that is not reproducible is chaotic: another processor gives it another result.
+        whether a twin, whose initial weights differ in the last digits, had the same losses. A
+        run that is not reproducible is chaotic: another processor gives it another result. A run
+        whose loss overflowed has the loss infinity.
     """
 
     names: tuple[str, ...]
@@ -153,6 +162,7 @@ class Comparison:
             spread=("test_accuracy", "std"),
             reproducible=("reproducible", "all"),
         )
+        # One chaotic seed spoils the mean.
         table.loc[~table["reproducible"], ["val_loss", "test_accuracy", "spread"]] = np.nan
         return table.reindex(self.names, level="optimizer")
 
@@ -161,10 +171,17 @@ class Comparison:
 
         Learning rates with a run that is not reproducible are left out of the choice. A best
         learning rate at the end of the grid is not one: ``inside`` tells that it is not there.
+
+        Raises
+        ------
+        ValueError
+            If an optimizer has no learning rate to choose from.
         """
         table = self.by_lr()
         rows = {}
         for name, group in table.groupby(level="optimizer", sort=False):
+            if not np.isfinite(group["val_loss"]).any():
+                raise ValueError(f"no learning rate of {name!r} gave a finite, reproducible loss")
             (_, lr) = group["val_loss"].idxmin()
             lrs = group.index.get_level_values("lr")
             inside = lrs.min() < lr < lrs.max()
@@ -200,7 +217,7 @@ def compare(
     """Train with every optimizer, at every learning rate, from every seed.
 
     All optimizers get the same learning rates, the same initial weights and the same batches in
-    the same order. Every run has a twin that starts from weights which differ in the last bit,
+    the same order. Every run has a twin that starts from weights which differ in the last digits,
     to tell the chaotic runs from the others.
 
     Parameters
@@ -246,7 +263,8 @@ def compare(
             curve["val_loss"], twin["val_loss"], rtol=REPRODUCIBLE, atol=0, equal_nan=True
         )
         curves[key] = curve
-        ends[key] = {**curve.iloc[-1], "test_accuracy": test_accuracy, "reproducible": same}
+        end = curve.iloc[-1].fillna(np.inf)
+        ends[key] = {**end, "test_accuracy": test_accuracy, "reproducible": same}
     names = ["optimizer", "lr", "seed"]
     runs = pd.DataFrame(ends.values(), index=pd.MultiIndex.from_tuples(ends, names=names))
     # Sorted, because pandas looks up slowly, and warns, where an index is not.

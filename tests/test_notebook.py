@@ -34,6 +34,10 @@ KINDS = {
     "bars": lambda ax, y: ax.bar(np.arange(50), y),
     "image": lambda ax, y: ax.imshow(y.reshape(5, 10)),
     "level lines": lambda ax, y: ax.contour(np.outer(y, X + 1)),
+    "colours of points": lambda ax, y: ax.scatter(X, X, c=y),
+    "heat map": lambda ax, y: ax.pcolormesh(y.reshape(5, 10)),
+    "arrows": lambda ax, y: ax.quiver(X, X, y, y),
+    "tiny values on a logarithmic axis": lambda ax, y: ax.semilogy(X, [1, *(1e-12 * y[1:])]),
 }
 
 
@@ -70,12 +74,29 @@ def test_labels_and_texts_show():
         ax.text(0, 0, text)
 
     lines = figure(draw).splitlines()
-    assert lines[0] == "axes 0: loss | step | value"
+    assert lines[0] == "axes 0: loss | step | value | linear | linear"
     assert lines[1].startswith("  line Adam, 50: 0 to 1, in 0 to 1; #")
-    assert lines[2] == "  text 'best'"
+    assert lines[2] == "  text 'best' at 0, 0"
     assert figure(draw) != figure(lambda ax: draw(ax, text="worst"))
 
 
-def test_missing_values_are_allowed():
-    assert "2: 1 to 1" in figure(lambda ax: ax.plot([1.0, np.nan], [1.0, np.nan]))
+def test_missing_values_are_allowed_and_their_place_shows():
+    line = lambda *y: figure(lambda ax: ax.plot(y))  # noqa: E731
+    assert "3: 0 to 2, in 0 to 2; " in line(1.0, np.nan, 1.0)
+    assert len({line(1.0, np.nan, 1.0), line(1.0, 1.0, np.nan), line(1.0, np.inf, 1.0)}) == 3
     assert "line, 0: #" in figure(lambda ax: ax.plot([], []))
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (lambda ax: ax.scatter([1.0], [2.0]), lambda ax: ax.scatter([1.0], [2.001])),
+        (lambda ax: ax.set_yscale("log"), lambda ax: ax.set_yscale("linear")),
+        (lambda ax: ax.figure.suptitle("one"), lambda ax: ax.figure.suptitle("two")),
+        (lambda ax: ax.text(0.1, 0, "best"), lambda ax: ax.text(0.2, 0, "best")),
+        (lambda ax: ax.plot(["a", "b"], [1, 2]), lambda ax: ax.plot(["a", "b"], [1, 3])),
+    ],
+    ids=["a single point", "scale", "title of the figure", "place of a text", "names on an axis"],
+)
+def test_these_differ(one, other):
+    assert figure(one) != figure(other)

@@ -128,6 +128,38 @@ def test_chaotic_runs_have_no_numbers():
     assert wild.best().loc["Momentum", "lr"] == 0.03
 
 
+def test_a_run_that_overflows_spoils_its_learning_rate():
+    wild = training.compare(
+        {"SGD": SGD()}, models.dense, SMALL, lrs=[0.1, 1e60], seeds=[0, 1, 2, 3], epochs=2, jobs=1
+    )
+    assert wild.by_lr().loc[("SGD", 1e60), "val_loss"] in (
+        np.inf,
+        pytest.approx(np.nan, nan_ok=True),
+    )
+    assert wild.best().loc["SGD", "lr"] == 0.1
+    hopeless = replace(
+        wild, runs=wild.runs.loc[["SGD"]].query("lr > 1"), curves=wild.curves.query("lr > 1")
+    )
+    with pytest.raises(ValueError, match="no learning rate of 'SGD' gave a finite, reproducible"):
+        hopeless.best()
+
+
+def dropout():
+    net = models.dense()
+    return net.insert(2, torch.nn.Dropout(0.5))
+
+
+def test_the_seed_decides_dropout_too_and_predictions_do_without():
+    torch.manual_seed(7)
+    net, one = training.fit(dropout, Adam(lr=0.01), SMALL, epochs=2, seed=3)
+    torch.manual_seed(8)
+    _, two = training.fit(dropout, Adam(lr=0.01), SMALL, epochs=2, seed=3)
+    pd.testing.assert_frame_equal(one, two, check_exact=True)
+    scores = training.predict(net, SMALL.x_val)
+    assert torch.equal(scores, training.predict(net, SMALL.x_val))
+    assert net.training
+
+
 @pytest.mark.parametrize("name", ["optimizers", "lrs", "seeds"])
 @pytest.mark.parametrize("values", ["none", "twice"])
 def test_compare_needs_different_values(name, values):

@@ -11,8 +11,9 @@
 
 from adam_tutorial.optimizers.adagrad import Adagrad
 from adam_tutorial.optimizers.adam import Adam
+from adam_tutorial.optimizers.amsgrad import AMSGrad
 from adam_tutorial.optimizers.base import Optimizer
 from adam_tutorial.optimizers.rmsprop import RMSprop
 from adam_tutorial.optimizers.sgd import SGD
 
-__all__ = ["SGD", "Adagrad", "Adam", "Optimizer", "RMSprop"]
+__all__ = ["SGD", "AMSGrad", "Adagrad", "Adam", "Optimizer", "RMSprop"]

@@ -30,7 +30,8 @@ class Adagrad(Optimizer):
         \text{lr}_t &= \text{lr} / (1 + (t - 1)\, \text{lr\_decay}) \\
         \theta_t &= \theta_{t-1} - \text{lr}_t\; g_t / (\sqrt{G_t} + \epsilon)
 
-    The diagonal form of the paper. The first step has length lr in every coordinate.
+    The diagonal form of the paper. With :math:`G_0 = 0` the first
+    step has length lr in every coordinate with a gradient.
 
     Parameters
     ----------

@@ -26,7 +26,7 @@ class AdamStep(NamedTuple):
 
 @dataclass(frozen=True)
 class Adam(Optimizer):
-    r"""Adam: a step of about ``lr`` in each coordinate, in the direction of the mean gradient.
+    r"""Adam: the mean gradient, divided in each coordinate by the root of its mean square.
 
     .. math::
 
@@ -41,13 +41,15 @@ class Adam(Optimizer):
     Parameters
     ----------
     lr : float, default 1e-3
-        Learning rate, α in the paper, in units of θ: steps are seldom much longer.
+        Learning rate, α in the paper, in units of θ: the length of a step in each coordinate as
+        long as the gradient stays the same and is much larger than ε.
     betas : pair of floats in [0, 1), default (0.9, 0.999)
         Decay rates of the two moving averages, per step.
     eps : float, default 1e-8
         ε, in units of the gradient. It is added to :math:`\sqrt{\hat v}`, after the bias
         correction, as in the paper's Algorithm 1, PyTorch and Optax. Keras and TensorFlow add
-        theirs to :math:`\sqrt v`, before the correction (the paper's ε̂), with 1e-7.
+        theirs to :math:`\sqrt v`, before the correction (the paper's ε̂), with 1e-7. In float16
+        the default rounds to 0; give a larger one.
     weight_decay : float, default 0
         λ: adds λθ to the gradient (L2 regularisation). This is not AdamW's decoupled decay.
 

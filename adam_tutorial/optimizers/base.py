@@ -28,8 +28,10 @@ Array = Any
 def number(name: str, value: float, below: float = math.inf) -> float:
     """Return ``value`` as a Python float, or raise ValueError unless ``0 <= value < below``."""
     try:
+        if isinstance(value, (str, bool)):
+            raise TypeError
         result = float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise ValueError(f"{name} must be a number, got {value!r}") from None
     if not 0.0 <= result < below:
         limits = "finite and >= 0" if below == math.inf else f"in [0, {below:g})"
@@ -142,3 +144,12 @@ def full_like(theta: Array, value: float) -> Array:
     """Return an array filled with ``value``, of the shape, type and library of ``theta``."""
     theta = floating("theta", theta)
     return array_namespace(theta).full_like(theta, value)
+
+
+def maximum(x: Array, y: Array) -> Array:
+    """Return the larger of the two in each element.
+
+    NumPy arrays and torch tensors share this method, so that it needs to look up no namespace and
+    can be compiled. Its result has the very bits of either, and NaN if one of them is NaN.
+    """
+    return x.clip(min=y)

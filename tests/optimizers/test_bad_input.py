@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from adam_tutorial import SGD, Adagrad, Adam, RMSprop
+from adam_tutorial import SGD, Adagrad, Adam, AMSGrad, RMSprop
 
 NAN, INF = float("nan"), float("inf")
 
@@ -17,6 +17,8 @@ NAN, INF = float("nan"), float("inf")
         (lambda: Adam(lr=INF), "lr must be finite and >= 0, got inf"),
         (lambda: Adam(lr="fast"), "lr must be a number, got 'fast'"),
         (lambda: Adam(lr=None), "lr must be a number, got None"),
+        (lambda: Adam(lr=True), "lr must be a number, got True"),
+        (lambda: Adam(lr=10**400), "lr must be a number, got 1000"),
         (lambda: Adam(betas=(1.0, 0.999)), r"betas\[0\] must be in \[0, 1\), got 1.0"),
         (lambda: Adam(betas=(0.9, -0.1)), r"betas\[1\] must be in \[0, 1\), got -0.1"),
         (lambda: Adam(betas=(0.9, NAN)), r"betas\[1\] must be in \[0, 1\), got nan"),
@@ -24,6 +26,7 @@ NAN, INF = float("nan"), float("inf")
         (lambda: Adam(betas=0.9), "betas must be 2 numbers, got 0.9"),
         (lambda: Adam(eps=-1e-8), "eps must be finite and >= 0, got -1e-08"),
         (lambda: Adam(weight_decay=-1.0), "weight_decay must be finite and >= 0, got -1.0"),
+        (lambda: AMSGrad(betas=(0.9, 1.0)), r"betas\[1\] must be in \[0, 1\), got 1.0"),
         (lambda: SGD(lr=-1.0), "lr must be finite and >= 0, got -1.0"),
         (lambda: SGD(momentum=1.0), r"momentum must be in \[0, 1\), got 1.0"),
         (lambda: SGD(nesterov=True), "nesterov=True needs momentum > 0, got momentum=0.0"),
@@ -54,7 +57,9 @@ def test_hyperparameters(make, message):
     ],
     ids=str,
 )
-@pytest.mark.parametrize("optimizer", [SGD(momentum=0.9), Adagrad(), RMSprop(), Adam()], ids=repr)
+@pytest.mark.parametrize(
+    "optimizer", [SGD(momentum=0.9), Adagrad(), RMSprop(), Adam(), AMSGrad()], ids=repr
+)
 def test_parameters(optimizer, theta, message):
     with pytest.raises(ValueError, match=message):
         optimizer.init(theta)

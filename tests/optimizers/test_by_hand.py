@@ -1,22 +1,23 @@
 """The first three steps of every optimizer, worked out with fractions.
 
-The gradients are 1, -2 and 3, whatever θ is; θ starts at 1 and lr is 1/10.
+The gradients are 1, -2 and 3, whatever θ is, where nothing else is said; θ starts at 1 and lr is
+1/10.
 """
 
 from fractions import Fraction as F
 
 import numpy as np
 import pytest
-from mutants import AdamEpsInsideRoot, AdamWithoutCorrection
+from mutants import AdamEpsInsideRoot, AdamWithoutCorrection, AMSGradOfCorrected
 
-from adam_tutorial import SGD, Adagrad, Adam, RMSprop, minimize
+from adam_tutorial import SGD, Adagrad, Adam, AMSGrad, RMSprop, minimize
 
 GRADIENTS = (1.0, -2.0, 3.0)
 
 
-def thetas(optimizer):
-    gradients = iter(GRADIENTS)
-    return minimize(optimizer, lambda theta: np.float64(next(gradients)), 1.0, 3).theta[1:]
+def thetas(optimizer, gradients=GRADIENTS):
+    rest = iter(gradients)
+    return minimize(optimizer, lambda theta: np.float64(next(rest)), 1.0, 3).theta[1:]
 
 
 def walk(updates):
@@ -83,3 +84,27 @@ def test_adam():
 def test_the_steps_by_hand_catch_a_wrong_adam(mutant):
     wrong = thetas(mutant(lr=0.1, betas=(0.5, 0.75), eps=0.125))
     assert not np.allclose(wrong, adam_by_hand(0.125), rtol=1e-3)
+
+
+# A large gradient first: v falls in the second step and exceeds its old maximum in the third.
+FALLING = (3.0, 1.0, -2.0)
+
+
+def amsgrad_by_hand(eps):
+    # β1 = 1/2, β2 = 3/4. m: 3/2, 3/4 + 1/2 = 5/4, 5/8 - 1 = -3/8.
+    # v: 9/4, 27/16 + 1/4 = 31/16, 93/64 + 1 = 157/64; the largest so far: 9/4, 9/4, 157/64.
+    # 1 - β1^t: 1/2, 3/4, 7/8. 1 - β2^t: 1/4, 7/16, 37/64.
+    m_hat = [F(3), F(5, 3), F(-3, 7)]
+    v_hat = [F(9), F(36, 7), F(157, 37)]
+    return walk([float(m) / (root(v) + eps) for m, v in zip(m_hat, v_hat, strict=True)])
+
+
+def test_amsgrad():
+    amsgrad = AMSGrad(lr=0.1, betas=(0.5, 0.75), eps=0.125)
+    np.testing.assert_allclose(thetas(amsgrad, FALLING), amsgrad_by_hand(0.125), rtol=1e-14)
+
+
+@pytest.mark.parametrize("wrong", [Adam, AMSGradOfCorrected])
+def test_the_steps_by_hand_catch_a_wrong_amsgrad(wrong):
+    found = thetas(wrong(lr=0.1, betas=(0.5, 0.75), eps=0.125), FALLING)
+    assert not np.allclose(found, amsgrad_by_hand(0.125), rtol=1e-3)

@@ -1,13 +1,15 @@
 """The optimizers against torch.optim: the same steps, to the last digits that float64 holds."""
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
 import torch
-from mutants import AdamEpsInsideRoot, AdamWithoutCorrection
+from mutants import AdamEpsInsideRoot, AdamWithoutCorrection, AMSGradOfCorrected
 
-from adam_tutorial import SGD, Adagrad, Adam, RMSprop, minimize, problems
+from adam_tutorial import SGD, Adagrad, Adam, AMSGrad, RMSprop, minimize, problems
+from adam_tutorial.optimizers import Optimizer
 
 STEEP = problems.ravine(100.0, angle=30.0)
 PROBLEMS = {
@@ -17,6 +19,7 @@ PROBLEMS = {
     "rosenbrock": problems.rosenbrock(),
     "beale": problems.beale(),
 }
+TORCH_AMSGRAD = partial(torch.optim.Adam, amsgrad=True)
 # Learning rates at which all problems stay finite; their size matters little here.
 CASES = [
     (SGD(lr=1e-4), torch.optim.SGD),
@@ -33,6 +36,10 @@ CASES = [
     (Adam(lr=0.05, betas=(0.8, 0.99)), torch.optim.Adam),
     (Adam(lr=0.01, betas=(0.0, 0.9), eps=1e-3), torch.optim.Adam),
     (Adam(lr=0.01, betas=(0.95, 0.5), weight_decay=0.1), torch.optim.Adam),
+    (AMSGrad(), TORCH_AMSGRAD),
+    (AMSGrad(lr=0.05, betas=(0.8, 0.99)), TORCH_AMSGRAD),
+    (AMSGrad(lr=0.01, betas=(0.0, 0.9), eps=1e-3), TORCH_AMSGRAD),
+    (AMSGrad(lr=0.01, betas=(0.95, 0.5), weight_decay=0.1), TORCH_AMSGRAD),
 ]
 TOLERANCE = {torch.float64: 1e-12, torch.float32: 2e-5}
 
@@ -74,6 +81,13 @@ def test_every_step_equals_torch(optimizer, make, problem, dtype):
     assert difference(optimizer, make, problem, dtype, steps) <= TOLERANCE[dtype]
 
 
+@pytest.mark.parametrize("problem", PROBLEMS.values(), ids=PROBLEMS)
+@pytest.mark.parametrize(("optimizer", "make"), CASES, ids=[repr(case[0]) for case in CASES])
+def test_the_steps_are_long_enough_to_be_compared(optimizer, make, problem):
+    thetas, _ = torch_run(optimizer, make, problem, torch.float64, steps=1000)
+    assert np.abs(thetas - thetas[0]).max() > 1e4 * TOLERANCE[torch.float64]
+
+
 @pytest.mark.parametrize("mutant", [AdamWithoutCorrection, AdamEpsInsideRoot])
 @pytest.mark.parametrize("steps", [2, 1000])
 def test_the_comparison_catches_a_wrong_adam(mutant, steps):
@@ -81,8 +95,25 @@ def test_the_comparison_catches_a_wrong_adam(mutant, steps):
     assert difference(mutant(lr=0.05), make, problem, torch.float64, steps) > 1e-3
 
 
-@pytest.mark.parametrize("optimizer", [SGD(), Adagrad(), RMSprop(), Adam()], ids=repr)
-def test_defaults_are_those_of_torch(optimizer):
-    defaults = getattr(torch.optim, type(optimizer).__name__)([torch.zeros(1)]).defaults
+@pytest.mark.parametrize("wrong", [Adam, AMSGradOfCorrected])
+def test_the_comparison_catches_a_wrong_amsgrad(wrong):
+    optimizer = wrong(lr=0.05, betas=(0.8, 0.9))
+    problem = PROBLEMS["ravine"]
+    assert difference(optimizer, TORCH_AMSGRAD, problem, torch.float64, steps=1000) > 1e-3
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "make"),
+    [
+        (SGD(), torch.optim.SGD),
+        (Adagrad(), torch.optim.Adagrad),
+        (RMSprop(), torch.optim.RMSprop),
+        (Adam(), torch.optim.Adam),
+        (AMSGrad(), TORCH_AMSGRAD),
+    ],
+    ids=lambda x: repr(x) if isinstance(x, Optimizer) else "",
+)
+def test_defaults_are_those_of_torch(optimizer, make):
+    defaults = make([torch.zeros(1)]).defaults
     ours = vars(optimizer)
     assert {k: defaults[k] for k in ours} == ours

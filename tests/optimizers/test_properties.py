@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from mutants import AdamWithoutCorrection
 
-from adam_tutorial import SGD, Adagrad, Adam, RMSprop, minimize
+from adam_tutorial import SGD, Adagrad, Adam, AMSGrad, RMSprop, minimize
+from adam_tutorial.optimizers.base import maximum
 
 ALL = [
     SGD(lr=0.1),
@@ -17,8 +18,14 @@ ALL = [
     RMSprop(lr=0.1),
     RMSprop(lr=0.1, momentum=0.9),
     Adam(lr=0.1),
+    AMSGrad(lr=0.1),
 ]
-SCALE_FREE = [Adagrad(lr=0.1, eps=0), RMSprop(lr=0.1, eps=0), Adam(lr=0.1, eps=0)]
+SCALE_FREE = [
+    Adagrad(lr=0.1, eps=0),
+    RMSprop(lr=0.1, eps=0),
+    Adam(lr=0.1, eps=0),
+    AMSGrad(lr=0.1, betas=(0.9, 0.5), eps=0),
+]
 
 # Values whose squares neither vanish nor overflow.
 sizes = st.floats(1e-3, 1e3)
@@ -101,6 +108,24 @@ def test_the_bound_catches_an_adam_without_correction():
     wrong = AdamWithoutCorrection(lr=0.1, betas=(0.9, 0.99), eps=0)
     update = run(wrong, growing(10)).update[1:, 0]
     assert np.any(np.abs(update) > longest_possible_step(np.arange(1, 11), **bounds) * 1.1)
+
+
+@quick
+@given(gradients=gradient_lists, beta2=st.floats(0.0, 0.999))
+def test_amsgrad_never_forgets_and_never_steps_further_than_adam(gradients, beta2):
+    betas = (0.9, beta2)
+    ours, adam = (run(make(lr=0.1, betas=betas), gradients) for make in (AMSGrad, Adam))
+    np.testing.assert_array_equal(ours.v, adam.v)
+    np.testing.assert_array_equal(ours.v_max, np.maximum.accumulate(ours.v))
+    assert np.all(np.abs(ours.update[1:]) <= np.abs(adam.update[1:]))
+
+
+@pytest.mark.parametrize("asarray", [np.array, torch.tensor], ids=["numpy", "torch"])
+def test_the_maximum_keeps_every_bit(asarray):
+    numbers = [0.0, 1e-320, 0.1, 1.0, np.inf, np.nan]
+    x, y = (np.ravel(a) for a in np.meshgrid(numbers, numbers))
+    found = maximum(asarray(x), asarray(y))
+    np.testing.assert_array_equal(np.asarray(found), np.maximum(x, y))
 
 
 @pytest.mark.parametrize("optimizer", ALL, ids=repr)
