@@ -62,11 +62,16 @@ def test_opens_with_its_question_and_ends_with_summary_and_exercises(notebook):
     assert exercises == solutions
 
 
+def test_leads_to_the_glossary(notebook):
+    assert "{doc}`the glossary </book/reference/glossary>`" in notebook.cells[0].source
+
+
 def test_every_notebook_is_a_chapter_and_every_chapter_is_there():
     toc = yaml.safe_load((notebooks.ROOT / "_toc.yml").read_text(encoding="utf-8"))
     files = [toc["root"], *(c["file"] for part in toc["parts"] for c in part["chapters"])]
     sources = [p for p in (notebooks.ROOT / "book").rglob("*") if p.suffix in (".ipynb", ".md")]
-    sources = [p for p in sources if ".ipynb_checkpoints" not in p.parts]
+    # What starts with an underscore is part of other pages.
+    sources = [p for p in sources if ".ipynb_checkpoints" not in p.parts and p.name[0] != "_"]
     stored = {str(p.relative_to(notebooks.ROOT).with_suffix("")) for p in sources}
     assert stored == set(files)
     assert len(files) == len(set(files))
