@@ -51,7 +51,8 @@ def main() -> int:
     path.write_text(yaml.safe_dump(config(), allow_unicode=True), encoding="utf-8")
     command = [Path(sys.executable).with_name("jupyter-book"), "build", ROOT]
     command += ["--config", path, "--toc", ROOT / "_toc.yml", "--path-output", ROOT]
-    command += ["-W", "-n", "--keep-going", "-q"]
+    # All pages anew: what an earlier build remembers may no longer be so, and it takes seconds.
+    command += ["--all", "-W", "-n", "--keep-going", "-q"]
     run = subprocess.run(command, cwd=ROOT, check=False)
     if run.returncode:
         print("The book was not built: see the warnings above.", file=sys.stderr)
