@@ -15,6 +15,10 @@ import torch
 from adam_tutorial.optimizers.base import Optimizer
 
 
+PART = 64
+"""The number of tensors that one compiled function steps."""
+
+
 class TorchOptimizer(torch.optim.Optimizer):
     """Train a torch model with an optimizer of this package.
 
@@ -30,8 +34,8 @@ class TorchOptimizer(torch.optim.Optimizer):
     optimizer : Optimizer
         The algorithm and its hyperparameters, for example ``Adam(lr=1e-3)``.
     compile : bool, default False
-        Turn the steps of all tensors of a group into one compiled function. The first step then
-        takes some 10 to 30 seconds; later ones take about as long as PyTorch's fused
+        Turn the steps of up to 64 tensors of a group at a time into one compiled function. The
+        first step then takes some 10 to 30 seconds for each such part that differs from the others; later ones take about as long as PyTorch's fused
         optimizers. (Eager steps take several times as long as PyTorch's default.) For parameters
         on the CPU this needs a C++ compiler. New values of the hyperparameters, from a scheduler
         for instance, do not compile again; another set of tensors with gradients does.
@@ -140,21 +144,24 @@ class TorchOptimizer(torch.optim.Optimizer):
                     state[name] = value
 
     def _step_all(self, optimizer: Optimizer, params: list[torch.Tensor], t: int) -> None:
-        state_type = type(optimizer.init(params[0].new_empty(0)))
-        states = [state_type(**{**self.state[p], "t": None}) for p in params]
-        grads = [p.grad for p in params]
         numbers, decay = optimizer.at(t), getattr(optimizer, "weight_decay", None) or None
-        run = step_all
-        if self.compile:
+        if not self.compile:
+            self._run(step_all, optimizer, params, numbers, decay)
+        else:
             # As tensors the numbers may change from step to step without a new compilation.
             numbers = {k: torch.tensor(x, dtype=torch.float64) for k, x in numbers.items()}
             decay = None if decay is None else torch.tensor(decay, dtype=torch.float64)
-            run = compiled_step_all(
-                type(optimizer), tuple((p.shape, p.dtype, p.device) for p in params)
-            )
-        run(optimizer, params, grads, states, numbers, decay)
+            for part in parts(params):
+                kinds = tuple((p.shape, p.dtype, p.device) for p in part)
+                run = compiled_step_all(type(optimizer), kinds)
+                self._run(run, optimizer, part, numbers, decay)
         for p in params:
             self.state[p]["t"] = t
+
+    def _run(self, run: Callable, optimizer: Optimizer, params: list, numbers, decay) -> None:
+        state_type = type(optimizer.init(params[0].new_empty(0)))
+        states = [state_type(**{**self.state[p], "t": None}) for p in params]
+        run(optimizer, params, [p.grad for p in params], states, numbers, decay)
 
     def _check_compiler(self) -> None:
         if all(p.device.type != "cpu" for group in self.param_groups for p in group["params"]):
@@ -188,6 +195,16 @@ def step_all(optimizer, params, grads, states, numbers, decay) -> None:
         for old, new in zip(state, step.state, strict=True):
             if old is not None:
                 old.copy_(new)
+
+
+def parts(params: list[torch.Tensor]) -> list[list[torch.Tensor]]:
+    """Cut a list of tensors into parts that are each worth a compilation of their own.
+
+    The time to compile grows with the number of tensors. A model has many tensors of few shapes:
+    side by side, they make equal parts, which are compiled once.
+    """
+    ordered = sorted(params, key=lambda p: (str(p.device), str(p.dtype), tuple(p.shape)))
+    return [ordered[i : i + PART] for i in range(0, len(ordered), PART)]
 
 
 @functools.cache
