@@ -1,9 +1,23 @@
-"""Time one Adam step of this package beside PyTorch's own: ``python -m adam_tutorial.bench``."""
+"""What one step of Adam costs: ``python -m adam_tutorial.bench``.
+
+Every implementation takes one step in turn, over the same parameters and gradients, so that what
+else the machine does meets all alike. Beside them, the same memory is read and written by the
+plainest operation there is; that gives the bandwidth, and with it the shortest time in which a step
+can be taken at all.
+"""
 
 import argparse
+import json
+import os
+import platform
 import statistics
+import sys
 import time
+from collections.abc import Callable
+from datetime import date
+from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import torch
 from tqdm import tqdm
@@ -12,7 +26,7 @@ from adam_tutorial.optimizers import Adam
 from adam_tutorial.torch_optimizer import TorchOptimizer
 
 # The tensors of a residual network with 18 layers, nearly: 58 tensors, 11.5 million numbers.
-SHAPES = (
+RESNET = (
     [(64, 3, 7, 7)]
     + 4 * [(64, 64, 3, 3)]
     + [(128, 64, 3, 3)]
@@ -26,60 +40,353 @@ SHAPES = (
     + 20 * [(64,)]
 )
 
-CONTESTANTS = {
-    "torch.optim.Adam()": lambda p: torch.optim.Adam(p),
-    "torch.optim.Adam(foreach=True)": lambda p: torch.optim.Adam(p, foreach=True),
-    "torch.optim.Adam(fused=True)": lambda p: torch.optim.Adam(p, fused=True),
-    "TorchOptimizer(Adam())": lambda p: TorchOptimizer(p, Adam()),
-    "TorchOptimizer(Adam(), compile=True)": lambda p: TorchOptimizer(p, Adam(), compile=True),
+BYTES = 28
+"""Bytes that a step moves for each float32 parameter: it reads θ, g, m, v and writes θ, m, v."""
+
+BLOCK = 32_768
+"""Numbers in a block: five arrays of them fit into the cache of one core."""
+
+
+def textbook(theta, g, m, v, t, lr=1e-3, beta1=0.9, beta2=0.999, eps=1e-8):
+    """Take one step as the formulas read; each operation makes a new array."""
+    m[...] = beta1 * m + (1 - beta1) * g
+    v[...] = beta2 * v + (1 - beta2) * g**2
+    m_hat = m / (1 - beta1**t)
+    v_hat = v / (1 - beta2**t)
+    theta -= lr * m_hat / (v_hat**0.5 + eps)
+
+
+def in_place(theta, g, m, v, t, scratch, lr=1e-3, beta1=0.9, beta2=0.999, eps=1e-8):
+    """Take one step without a new array: every result goes into an array that is there."""
+    np.multiply(g, 1 - beta1, out=scratch)
+    m *= beta1
+    m += scratch
+    np.multiply(g, g, out=scratch)
+    scratch *= 1 - beta2
+    v *= beta2
+    v += scratch
+    # lr m̂ / (√v̂ + ε), with the corrections put together: fewer passes over the arrays.
+    np.sqrt(v, out=scratch)
+    scratch *= 1 / (1 - beta2**t) ** 0.5
+    scratch += eps
+    np.divide(m, scratch, out=scratch)
+    scratch *= lr / (1 - beta1**t)
+    theta -= scratch
+
+
+def in_blocks(theta, g, m, v, t, scratch):
+    """Take one step block by block: what one operation writes, the next finds in the cache."""
+    for start in range(0, theta.size, BLOCK):
+        block = slice(start, start + BLOCK)
+        size = theta[block].size
+        in_place(theta[block], g[block], m[block], v[block], t, scratch[:size])
+
+
+class Arrays:
+    """A loop over tensors that calls ``rule(theta, g, m, v, t, ...)`` on each, flattened."""
+
+    def __init__(self, params, rule, numpy: bool, scratch: bool = False):
+        def flat(x):
+            x = x.detach().view(-1)
+            return x.numpy() if numpy else x
+
+        self.rule, self.t = rule, 0
+        self.arrays = [
+            (flat(p), flat(p.grad), flat(torch.zeros_like(p)), flat(torch.zeros_like(p)))
+            for p in params
+        ]
+        longest = max(p.numel() for p in params)
+        self.scratch = np.empty(longest, dtype=self.arrays[0][0].dtype) if scratch else None
+
+    def step(self):
+        self.t += 1
+        for arrays in self.arrays:
+            more = () if self.scratch is None else (self.scratch[: arrays[0].size],)
+            self.rule(*arrays, self.t, *more)
+
+
+def _foreign(name: str) -> Callable:
+    def make(params):
+        import pytorch_optimizer
+
+        return getattr(pytorch_optimizer, name)(params)
+
+    return make
+
+
+# Each takes parameters with gradients and returns something with a method ``step()``.
+IMPLEMENTATIONS = {
+    "numpy-textbook": lambda p: Arrays(p, textbook, numpy=True),
+    "numpy-in-place": lambda p: Arrays(p, in_place, numpy=True, scratch=True),
+    "numpy-blocks": lambda p: Arrays(p, in_blocks, numpy=True, scratch=True),
+    "torch-textbook": lambda p: Arrays(p, textbook, numpy=False),
+    "torch-default": lambda p: torch.optim.Adam(p),
+    "torch-for-loop": lambda p: torch.optim.Adam(p, foreach=False),
+    "torch-foreach": lambda p: torch.optim.Adam(p, foreach=True),
+    "torch-fused": lambda p: torch.optim.Adam(p, fused=True),
+    "package": lambda p: TorchOptimizer(p, Adam()),
+    "package-compiled": lambda p: TorchOptimizer(p, Adam(), compile=True),
+    # pytorch_optimizer.Adam is torch.optim.Adam itself; AdaBelief is the nearest that is its own.
+    "pytorch_optimizer-adabelief": _foreign("AdaBelief"),
 }
+CPU_ONLY = {"numpy-textbook", "numpy-in-place", "numpy-blocks"}
 
 
-def parameters(shapes: list[tuple[int, ...]]) -> list[torch.Tensor]:
+def shapes_of(parameters: int, tensors: int) -> list[tuple[int]]:
+    """Return the shapes of so many equal tensors, with so many parameters in all, nearly."""
+    return tensors * [(max(1, round(parameters / tensors)),)]
+
+
+def parameters_of(shapes: list[tuple[int, ...]], device: str = "cpu") -> list[torch.Tensor]:
     """Return float32 parameters of these shapes, each with a gradient."""
     generator = torch.Generator().manual_seed(0)
     params = []
     for shape in shapes:
-        p = torch.randn(shape, generator=generator, dtype=torch.float32).requires_grad_()
-        p.grad = torch.randn(shape, generator=generator, dtype=torch.float32)
+        numbers = torch.randn((2, *shape), generator=generator, dtype=torch.float32).to(device)
+        p = numbers[0].clone().requires_grad_()
+        p.grad = numbers[1].clone()
         params.append(p)
     return params
 
 
-def measure(contestants: dict, shapes: list[tuple[int, ...]], rounds: int) -> pd.DataFrame:
-    """Time one step of every contestant, side by side: each round takes one step of each.
+class Bandwidth:
+    """``a += b`` over as many bytes as Adam's four arrays have; it reads 2 and writes 1 of them."""
 
-    Returns a table with the median time in milliseconds and its ratio to the fused optimizer.
+    def __init__(self, count: int, device: str):
+        self.a, self.b = (torch.ones(2 * count, device=device, dtype=torch.float32) for _ in "ab")
+        self.bytes = 3 * self.a.numel() * self.a.element_size()
+
+    def step(self):
+        self.a.add_(self.b)
+
+
+def measure(
+    names: list[str],
+    shapes: list[tuple[int, ...]],
+    threads: int = 1,
+    device: str = "cpu",
+    seconds: float = 10.0,
+) -> list[dict]:
+    """Time one step of each implementation, all in turn, over tensors of these shapes.
+
+    The rounds go on for ``seconds`` (without the first steps, which compile), but for 5 rounds at
+    least and 1000 at most. All share the parameters and the gradients; each has its own state.
+
+    Returns a record for each: ``milliseconds`` is the median, ``low`` and ``high`` are the
+    quartiles; ``bandwidth`` is in GB/s, and ``of limit`` says how many times the shortest possible
+    time the step takes, which is 28 bytes a parameter at that bandwidth.
     """
-    optimizers = {name: make(parameters(shapes)) for name, make in contestants.items()}
-    for optimizer in tqdm(optimizers.values(), desc="warm up", disable=None):
-        for _ in range(3):
-            optimizer.step()
-    times = {name: [] for name in optimizers}
-    for _ in tqdm(range(rounds), desc="measure", disable=None):
-        for name, optimizer in optimizers.items():
-            start = time.perf_counter()
-            optimizer.step()
-            times[name].append(1e3 * (time.perf_counter() - start))
-    table = pd.DataFrame({"ms": {name: statistics.median(ts) for name, ts in times.items()}})
-    table["of fused"] = table["ms"] / table["ms"]["torch.optim.Adam(fused=True)"]
-    return table
+    unknown = [name for name in names if name not in IMPLEMENTATIONS]
+    if unknown or not names:
+        raise ValueError(f"names must be some of {', '.join(IMPLEMENTATIONS)}, got {names!r}")
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        params = parameters_of(shapes, device)
+        count = sum(p.numel() for p in params)
+        plain = Bandwidth(count, device)
+        runs = {"bandwidth": plain}
+        for name in tqdm(names, desc="first steps", disable=None, leave=False):
+            runs[name] = IMPLEMENTATIONS[name](params)
+            for _ in range(3):
+                runs[name].step()
+        times = _rounds(runs, device, seconds)
+    finally:
+        torch.set_num_threads(before)
+    bandwidth = plain.bytes / statistics.median(times.pop("bandwidth")) / 1e9
+    shortest = BYTES * count / bandwidth / 1e6
+    records = []
+    for name, ts in times.items():
+        low, middle, high = statistics.quantiles([1e3 * t for t in ts], n=4)
+        records.append(
+            {
+                "implementation": name,
+                "parameters": count,
+                "tensors": len(shapes),
+                "threads": threads,
+                "device": device,
+                "milliseconds": middle,
+                "low": low,
+                "high": high,
+                "rounds": len(ts),
+                "bandwidth": bandwidth,
+                "of limit": middle / shortest,
+            }
+        )
+    return records
 
 
-def main() -> None:
-    """Run the benchmark that the command line asks for."""
-    parser = argparse.ArgumentParser(prog="python -m adam_tutorial.bench", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=50, help="steps of each (default: 50)")
-    parser.add_argument("--threads", type=int, default=1, help="CPU threads (default: 1)")
-    args = parser.parse_args()
-    torch.set_num_threads(args.threads)
-    count = sum(torch.Size(shape).numel() for shape in SHAPES)
-    print(
-        f"One step over {count / 1e6:.1f} M float32 parameters in {len(SHAPES)} tensors, "
-        f"{args.threads} thread(s), median of {args.rounds}:"
+def _rounds(runs: dict, device: str, seconds: float) -> dict[str, list[float]]:
+    wait = torch.cuda.synchronize if device.startswith("cuda") else lambda: None
+    times = {name: [] for name in runs}
+    end = time.perf_counter() + seconds
+    with tqdm(total=1000, desc="rounds", disable=None, leave=False) as bar:
+        for i in range(1000):
+            if i >= 5 and time.perf_counter() > end:
+                break
+            for name, run in runs.items():
+                wait()
+                start = time.perf_counter()
+                run.step()
+                wait()
+                times[name].append(time.perf_counter() - start)
+            bar.update()
+    return times
+
+
+def machine(device: str = "cpu") -> dict:
+    """Return what this machine is: its processor, memory, system and the versions that matter."""
+    name = platform.processor() or platform.machine()
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        lines = cpuinfo.read_text(encoding="utf-8").splitlines()
+        models = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+        name = models[0] if models else name
+    found = {
+        "processor": name,
+        "cores": os.cpu_count(),
+        "instructions": torch.backends.cpu.get_cpu_capability(),
+        "system": platform.system(),
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "numpy": np.__version__,
+    }
+    if hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
+        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+        found["memory, GiB"] = round(memory / 2**30)
+    if device.startswith("cuda"):
+        found["gpu"] = torch.cuda.get_device_name(device)
+    return found
+
+
+def save(path: Path, contents: dict) -> None:
+    """Write JSON at once: whoever reads the file sees all of the old or all of the new."""
+    part = path.with_name(path.name + ".part")
+    part.write_text(json.dumps(contents, indent=1) + "\n", encoding="utf-8")
+    part.replace(path)
+
+
+def load(path: Path, here: dict) -> dict:
+    """Return what a file holds, or an empty start; refuse the results of another machine."""
+    if not path.exists():
+        return {"machine": here, "date": date.today().isoformat(), "results": []}
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        there = found["machine"]
+    except (ValueError, KeyError, TypeError):
+        raise ValueError(f"--out must be a file of this benchmark, got {str(path)!r}") from None
+    if there != here:
+        other = {k: v for k, v in there.items() if here.get(k) != v}
+        raise ValueError(f"--out must be of this machine, got {str(path)!r}, of {other}")
+    return found
+
+
+def table(records: list[dict]) -> pd.DataFrame:
+    """Return records as a table, sorted by time, with the ratio to torch's fused optimizer."""
+    cases = ["parameters", "tensors", "threads", "device"]
+    frame = pd.DataFrame(records)
+    fused = frame[frame["implementation"] == "torch-fused"].set_index(cases)["milliseconds"]
+    ratio = frame["milliseconds"] / fused.reindex(pd.MultiIndex.from_frame(frame[cases])).values
+    frame["of fused"] = ratio
+    frame = frame.sort_values([*cases, "milliseconds"]).set_index([*cases, "implementation"])
+    return frame[["milliseconds", "low", "high", "of fused", "of limit"]]
+
+
+def _parser() -> argparse.ArgumentParser:
+    def positive(text):
+        value = int(float(text))
+        if value < 1:
+            raise argparse.ArgumentTypeError(f"must be at least 1, got {text!r}")
+        return value
+
+    parser = argparse.ArgumentParser(
+        prog="python -m adam_tutorial.bench",
+        description="Time one step of Adam in several implementations, side by side.",
+        epilog="Without --sizes: the 58 tensors of a ResNet-18, 11.5 million parameters. "
+        "A run that is interrupted goes on where it stopped, if --out names the same file.",
     )
-    print(measure(CONTESTANTS, SHAPES, args.rounds).round({"ms": 1, "of fused": 2}).to_string())
+    names = list(IMPLEMENTATIONS)
+    for option, settings in {
+        "--optimizers": {
+            "nargs": "+",
+            "metavar": "NAME",
+            "choices": names,
+            "default": names,
+            "help": "which implementations (default: all): " + ", ".join(names),
+        },
+        "--sizes": {
+            "nargs": "+",
+            "metavar": "N",
+            "type": positive,
+            "help": "numbers of parameters, such as 1e6",
+        },
+        "--tensors": {
+            "nargs": "+",
+            "metavar": "K",
+            "type": positive,
+            "default": [1],
+            "help": "into how many equal tensors to cut each size (default: 1)",
+        },
+        "--threads": {
+            "nargs": "+",
+            "metavar": "T",
+            "type": positive,
+            "default": [1],
+            "help": "numbers of CPU threads (default: 1)",
+        },
+        "--device": {"default": "cpu", "help": "cpu (default) or cuda"},
+        "--seconds": {
+            "type": float,
+            "default": 10.0,
+            "help": "time for the rounds of a case (default: 10)",
+        },
+        "--out": {"metavar": "FILE", "type": Path, "help": "JSON file to write or to complete"},
+    }.items():
+        parser.add_argument(option, **settings)
+    return parser
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the benchmark that the command line asks for."""
+    parser = _parser()
+    args = parser.parse_args(arguments)
+    names = args.optimizers
+    if args.device.startswith("cuda"):
+        if not torch.cuda.is_available():
+            parser.error(f"--device must be one that is there, got {args.device!r}")
+        names = [name for name in names if name not in CPU_ONLY]
+    cases = [RESNET]
+    if args.sizes:
+        sizes = [(size, tensors) for size in args.sizes for tensors in args.tensors]
+        cases = [shapes_of(size, tensors) for size, tensors in sizes if tensors <= size]
+    cases = [(shapes, threads) for shapes in cases for threads in args.threads]
+    try:
+        stored = load(args.out, machine(args.device)) if args.out else {"results": []}
+    except ValueError as error:
+        parser.error(str(error))
+    for shapes, threads in tqdm(cases, desc="cases", disable=None):
+        case = {
+            "parameters": sum(torch.Size(shape).numel() for shape in shapes),
+            "tensors": len(shapes),
+            "threads": threads,
+            "device": args.device,
+        }
+        there = [r for r in stored["results"] if case.items() <= r.items()]
+        if set(names) <= {r["implementation"] for r in there}:
+            continue
+        # Side by side or not at all: what was measured alone gives no ratio to the others.
+        others = [r for r in stored["results"] if r not in there]
+        new = measure(names, shapes, threads, args.device, args.seconds)
+        stored["results"] = others + new
+        if args.out:
+            save(args.out, stored)
+    shown = table(stored["results"]).reset_index()
+    digits = {"milliseconds": 3, "low": 3, "high": 3, "of fused": 2, "of limit": 1}
+    print(shown.round(digits).to_string(index=False))
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except KeyboardInterrupt:
+        sys.exit("\nInterrupted; what was finished is in --out.")

@@ -14,7 +14,6 @@ import torch
 
 from adam_tutorial.optimizers.base import Optimizer
 
-
 PART = 64
 """The number of tensors that one compiled function steps."""
 
@@ -34,11 +33,12 @@ class TorchOptimizer(torch.optim.Optimizer):
     optimizer : Optimizer
         The algorithm and its hyperparameters, for example ``Adam(lr=1e-3)``.
     compile : bool, default False
-        Turn the steps of up to 64 tensors of a group at a time into one compiled function. The
-        first step then takes some 10 to 30 seconds for each such part that differs from the others; later ones take about as long as PyTorch's fused
-        optimizers. (Eager steps take several times as long as PyTorch's default.) For parameters
-        on the CPU this needs a C++ compiler. New values of the hyperparameters, from a scheduler
-        for instance, do not compile again; another set of tensors with gradients does.
+        Turn the steps of a group into compiled functions, each for up to 64 tensors. The first
+        step then takes some 10 to 30 seconds for each of these that differs from the others; later
+        steps take about as long as those of PyTorch's fused optimizers. (Eager steps take several
+        times as long as PyTorch's default.) For parameters on the CPU this needs a C++ compiler.
+        New values of the hyperparameters, from a scheduler for instance, do not compile again;
+        another set of tensors with gradients does.
 
     Raises
     ------

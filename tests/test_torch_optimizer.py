@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from adam_tutorial import SGD, Adagrad, Adam, AMSGrad, RMSprop, TorchOptimizer
+from adam_tutorial import SGD, Adagrad, Adam, AMSGrad, RMSprop, TorchOptimizer, torch_optimizer
 
 ALL = [
     SGD(lr=0.1),
@@ -241,6 +241,26 @@ def test_compiled_takes_any_number_of_shapes():
         p.grad = torch.ones(size)
         TorchOptimizer([p], SGD(lr=0.5), compile=True).step()
         assert torch.equal(p, torch.full((size,), 0.5))
+
+
+@needs_compiler
+def test_equal_parts_of_many_tensors_are_compiled_once(monkeypatch):
+    monkeypatch.setattr(torch_optimizer, "PART", 2)
+    torch_optimizer.compiled_step_all.cache_clear()
+    # In such an order that only sorting makes equal parts.
+    a, b = (3,), (2, 2)
+    shapes = [a, b, a, a, b, b, b, a]
+    params, others = ([torch.ones(s).requires_grad_() for s in shapes] for _ in range(2))
+    ours = TorchOptimizer(params, Adam(lr=0.1), compile=True)
+    theirs = torch.optim.Adam(others, lr=0.1)
+    for t in range(3):
+        for i, (p, q) in enumerate(zip(params, others, strict=True)):
+            p.grad = q.grad = torch.full_like(p, (t + 1.0) * (i - 2.5))
+        ours.step()
+        theirs.step()
+    assert torch_optimizer.compiled_step_all.cache_info().currsize == 2
+    for p, q in zip(params, others, strict=True):
+        torch.testing.assert_close(p, q, rtol=1e-6, atol=1e-6)
 
 
 @pytest.mark.parametrize("compile", [False, pytest.param(True, marks=needs_compiler)])
