@@ -49,11 +49,12 @@ BLOCK = 32_768
 
 def textbook(theta, g, m, v, t, lr=1e-3, beta1=0.9, beta2=0.999, eps=1e-8):
     """Take one step as the formulas read; each operation makes a new array."""
-    m[...] = beta1 * m + (1 - beta1) * g
-    v[...] = beta2 * v + (1 - beta2) * g**2
+    m = beta1 * m + (1 - beta1) * g
+    v = beta2 * v + (1 - beta2) * g**2
     m_hat = m / (1 - beta1**t)
     v_hat = v / (1 - beta2**t)
     theta -= lr * m_hat / (v_hat**0.5 + eps)
+    return m, v
 
 
 def in_place(theta, g, m, v, t, scratch, lr=1e-3, beta1=0.9, beta2=0.999, eps=1e-8):
@@ -72,6 +73,7 @@ def in_place(theta, g, m, v, t, scratch, lr=1e-3, beta1=0.9, beta2=0.999, eps=1e
     np.divide(m, scratch, out=scratch)
     scratch *= lr / (1 - beta1**t)
     theta -= scratch
+    return m, v
 
 
 def in_blocks(theta, g, m, v, t, scratch):
@@ -80,10 +82,11 @@ def in_blocks(theta, g, m, v, t, scratch):
         block = slice(start, start + BLOCK)
         size = theta[block].size
         in_place(theta[block], g[block], m[block], v[block], t, scratch[:size])
+    return m, v
 
 
 class Arrays:
-    """A loop over tensors that calls ``rule(theta, g, m, v, t, ...)`` on each, flattened."""
+    """A loop over tensors; ``rule(theta, g, m, v, t)`` changes θ and returns the new m and v."""
 
     def __init__(self, params, rule, numpy: bool, scratch: bool = False):
         def flat(x):
@@ -91,18 +94,17 @@ class Arrays:
             return x.numpy() if numpy else x
 
         self.rule, self.t = rule, 0
-        self.arrays = [
-            (flat(p), flat(p.grad), flat(torch.zeros_like(p)), flat(torch.zeros_like(p)))
-            for p in params
-        ]
-        longest = max(p.numel() for p in params)
-        self.scratch = np.empty(longest, dtype=self.arrays[0][0].dtype) if scratch else None
+        self.thetas = [flat(p) for p in params]
+        self.grads = [flat(p.grad) for p in params]
+        self.moments = [(flat(torch.zeros_like(p)), flat(torch.zeros_like(p))) for p in params]
+        longest = max(theta.shape[0] for theta in self.thetas)
+        self.scratch = np.empty(longest, dtype=self.thetas[0].dtype) if scratch else None
 
     def step(self):
         self.t += 1
-        for arrays in self.arrays:
-            more = () if self.scratch is None else (self.scratch[: arrays[0].size],)
-            self.rule(*arrays, self.t, *more)
+        for i, (theta, g) in enumerate(zip(self.thetas, self.grads, strict=True)):
+            more = () if self.scratch is None else (self.scratch[: theta.size],)
+            self.moments[i] = self.rule(theta, g, *self.moments[i], self.t, *more)
 
 
 def _foreign(name: str) -> Callable:
@@ -169,12 +171,41 @@ def measure(
 ) -> list[dict]:
     """Time one step of each implementation, all in turn, over tensors of these shapes.
 
-    The rounds go on for ``seconds`` (without the first steps, which compile), but for 5 rounds at
-    least and 1000 at most. All share the parameters and the gradients; each has its own state.
+    All share the parameters and the gradients, float32; each has its own state.
 
-    Returns a record for each: ``milliseconds`` is the median, ``low`` and ``high`` are the
-    quartiles; ``bandwidth`` is in GB/s, and ``of limit`` says how many times the shortest possible
-    time the step takes, which is 28 bytes a parameter at that bandwidth.
+    Parameters
+    ----------
+    names : list of str
+        Which implementations, of ``IMPLEMENTATIONS``.
+    shapes : list of tuples of int
+        The shape of each tensor.
+    threads : int, default 1
+        The number of CPU threads that torch may use.
+    device : str, default "cpu"
+        Where the tensors lie: ``"cpu"`` or ``"cuda"``. On the latter there are no NumPy
+        implementations.
+    seconds : float, default 10
+        How long the rounds go on, without the first steps, which compile; 5 rounds at least and
+        1000 at most.
+
+    Returns
+    -------
+    list of dict
+        A record for each implementation: its name and the case; ``milliseconds``, the median of the
+        ``rounds``, and ``low`` and ``high``, the quartiles; ``bandwidth``, that of the memory, in
+        GB/s; ``of limit``, the median over the shortest possible time, which is that of moving 28
+        bytes a parameter at that bandwidth.
+
+    Raises
+    ------
+    ValueError
+        If ``names`` is empty or has one that is not there.
+
+    Examples
+    --------
+    >>> records = measure(["torch-fused", "package"], [(64, 64)], seconds=0)
+    >>> [(r["implementation"], r["parameters"], r["rounds"]) for r in records]
+    [('torch-fused', 4096, 5), ('package', 4096, 5)]
     """
     unknown = [name for name in names if name not in IMPLEMENTATIONS]
     if unknown or not names:
@@ -347,7 +378,39 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run the benchmark that the command line asks for."""
+    """Run the benchmark that the command line asks for, and print its table.
+
+    Without ``--sizes`` it times the 58 tensors of a ResNet-18, 11.5 million parameters. A run that
+    is interrupted goes on where it stopped, if ``--out`` names the same file.
+
+    ``--optimizers NAME ...``
+        Which of ``IMPLEMENTATIONS``; all by default.
+    ``--sizes N ...``
+        Numbers of parameters, such as ``1e6``.
+    ``--tensors K ...``
+        Into how many equal tensors to cut each size; 1 by default.
+    ``--threads T ...``
+        Numbers of CPU threads; 1 by default.
+    ``--device DEVICE``
+        ``cpu``, the default, or ``cuda``.
+    ``--seconds SECONDS``
+        Time for the rounds of a case; 10 by default.
+    ``--out FILE``
+        JSON file to write, or to complete.
+
+    The table has a row for each case and implementation: ``milliseconds``, ``low``, ``high`` and
+    ``of limit`` as from ``measure``, and ``of fused``, the median over that of ``torch-fused``.
+
+    Parameters
+    ----------
+    arguments : list of str, optional
+        The command line; by default that of the process.
+
+    Raises
+    ------
+    SystemExit
+        With a message, if the command line asks for what cannot be.
+    """
     parser = _parser()
     args = parser.parse_args(arguments)
     names = args.optimizers

@@ -48,7 +48,27 @@ STYLE = {
 def look(name: str, every: int | float = 1) -> dict:
     """Return the colour and marker of an optimizer, and its name as the label.
 
-    ``every`` spaces the markers out, in points (int) or parts of the figure (float).
+    Parameters
+    ----------
+    name : str
+        One of ``LOOKS``, such as ``"Adam"`` or ``"Momentum"``.
+    every : int or float, default 1
+        Spaces the markers out, in points of the line (int) or parts of the figure (float).
+
+    Returns
+    -------
+    dict
+        Keyword arguments for ``Axes.plot``.
+
+    Raises
+    ------
+    ValueError
+        If ``name`` has no look.
+
+    Examples
+    --------
+    >>> look("Momentum")["color"]
+    '#E69F00'
     """
     if name not in LOOKS:
         raise ValueError(f"name must be one of {', '.join(LOOKS)}, got {name!r}")
@@ -57,7 +77,19 @@ def look(name: str, every: int | float = 1) -> dict:
 
 
 def contours(ax: Axes, problem: Problem, x: tuple[float, float], y: tuple[float, float]) -> None:
-    """Draw a problem in two dimensions as level lines, evenly spaced in the root of the height."""
+    """Draw a problem in two dimensions as level lines, and its minimum as a cross.
+
+    The levels are evenly spaced in the root of the height above the lowest point.
+
+    Parameters
+    ----------
+    ax : matplotlib.axes.Axes
+        Where to draw.
+    problem : Problem
+        In two coordinates, which become the axes x and y.
+    x, y : pairs of floats
+        The range of each coordinate.
+    """
     xs, ys = np.linspace(*x, 161), np.linspace(*y, 161)
     heights = problem.value(np.stack(np.meshgrid(xs, ys), axis=-1))
     lowest = min(heights.min(), problem.value(problem.minimum))
@@ -69,7 +101,26 @@ def contours(ax: Axes, problem: Problem, x: tuple[float, float], y: tuple[float,
 
 
 def path(ax: Axes, run: Trajectory, name: str, every: int = 1, **style) -> None:
-    """Draw the parameters of a run in two dimensions as a line with a marker at the steps."""
+    """Draw the parameters of a run in two dimensions as a line with a marker at the steps.
+
+    Parameters
+    ----------
+    ax : matplotlib.axes.Axes
+        Where to draw.
+    run : Trajectory
+        A run in two coordinates.
+    name : str
+        One of ``LOOKS``: decides the colour, the marker and the label.
+    every : int, default 1
+        Mark every so many steps.
+    **style
+        Further keyword arguments for ``Axes.plot``; they take precedence over the look.
+
+    Raises
+    ------
+    ValueError
+        If ``name`` has no look.
+    """
     ax.plot(*run.theta.T, **{**look(name, every), "linewidth": 1.4, **style})
 
 
@@ -78,6 +129,20 @@ def sensitivity(ax: Axes, by_lr: pd.DataFrame, column: str) -> None:
 
     A cross on the lower edge marks a learning rate at which a run is chaotic, so that there is no
     number to show.
+
+    Parameters
+    ----------
+    ax : matplotlib.axes.Axes
+        Where to draw; its axis x becomes logarithmic.
+    by_lr : DataFrame
+        What ``Comparison.by_lr()`` gives; each of its optimizers is one of ``LOOKS``.
+    column : str
+        Such as ``"val_loss"`` or ``"test_accuracy"``.
+
+    Raises
+    ------
+    ValueError
+        If an optimizer has no look.
     """
     for name, group in by_lr.groupby(level="optimizer", sort=False):
         group = group.droplevel("optimizer")
@@ -103,7 +168,20 @@ def sensitivity(ax: Axes, by_lr: pd.DataFrame, column: str) -> None:
 def learning_curves(ax: Axes, curves: pd.DataFrame, column: str) -> None:
     """Draw the mean over the seeds as a line, and the range over the seeds as a band.
 
-    ``curves`` is a table with the index optimizer, seed, epoch.
+    Parameters
+    ----------
+    ax : matplotlib.axes.Axes
+        Where to draw.
+    curves : DataFrame
+        A table with the index optimizer, seed, epoch, such as from ``Comparison.best_curves()``;
+        each of its optimizers is one of ``LOOKS``.
+    column : str
+        Such as ``"train_loss"`` or ``"val_accuracy"``.
+
+    Raises
+    ------
+    KeyError
+        If an optimizer has no look, or the table no such column.
     """
     for name, group in curves[column].groupby(level="optimizer", sort=False):
         by_seed = group.droplevel("optimizer").unstack("seed")

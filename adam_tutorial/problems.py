@@ -9,11 +9,32 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Problem:
-    """A function to minimise.
+    """A function of n coordinates to minimise.
 
     ``value`` and ``grad`` take an array whose last axis holds the coordinates, so that one call
-    evaluates a whole grid of points: ``value`` gives an array without that axis, ``grad`` one of
-    the same shape.
+    evaluates a whole grid of points.
+
+    Parameters
+    ----------
+    name : str
+        What a figure calls it.
+    value : callable
+        From points, of shape ``(..., n)``, to the function there, of shape ``(...)``.
+    grad : callable
+        From points, of shape ``(..., n)``, to the gradients there, of the same shape.
+    minimum : array of shape (n,)
+        The point at which the function is least.
+    start : array of shape (n,)
+        Where runs begin.
+
+    Examples
+    --------
+    >>> problem = ravine(condition=100)
+    >>> problem.grad(problem.start)
+    array([ 10., 100.])
+    >>> grid = np.zeros((5, 4, 2))
+    >>> problem.value(grid).shape, problem.grad(grid).shape
+    ((5, 4), (5, 4, 2))
     """
 
     name: str
@@ -26,6 +47,29 @@ class Problem:
         """Return the gradient with independent normal noise of this standard deviation added.
 
         It stands for the gradient of a mini-batch: right on average, wrong each time.
+
+        Parameters
+        ----------
+        scale : float >= 0
+            Standard deviation of the noise in each coordinate, in units of the gradient.
+        rng : numpy.random.Generator
+            Where the noise comes from; every call draws from it.
+
+        Returns
+        -------
+        callable
+            Takes points as ``grad`` does; each point gets noise of its own.
+
+        Raises
+        ------
+        ValueError
+            If ``scale`` is negative or not finite.
+
+        Examples
+        --------
+        >>> grad = ravine().noisy(0.1, np.random.default_rng(0))
+        >>> grad(np.zeros(2)).shape
+        (2,)
         """
         if not (math.isfinite(scale) and scale >= 0):
             raise ValueError(f"scale must be finite and >= 0, got {scale!r}")
@@ -37,12 +81,31 @@ def ravine(condition: float = 100.0, angle: float = 0.0) -> Problem:
 
     .. math:: f(\theta) = \tfrac12\, \theta^\top R\, \mathrm{diag}(1, \kappa)\, R^\top \theta
 
+    R is the rotation by ``angle``. The minimum is at the origin, the value there 0; the start is
+    10 along the ravine and 1 across it.
+
     Parameters
     ----------
-    condition : float >= 1
+    condition : float >= 1, default 100
         κ, the condition number: the ratio of the largest to the smallest curvature.
-    angle : float
-        How far the ravine is turned from the first coordinate axis, in degrees.
+    angle : float, default 0
+        How far the ravine is turned from the first coordinate axis, in degrees, from the first
+        axis towards the second.
+
+    Returns
+    -------
+    Problem
+        In two coordinates.
+
+    Raises
+    ------
+    ValueError
+        If ``condition`` is below 1, or one of the two is not finite.
+
+    Examples
+    --------
+    >>> float(ravine(condition=100).value([10.0, 1.0]))
+    100.0
     """
     if not (math.isfinite(condition) and condition >= 1):
         raise ValueError(f"condition must be finite and >= 1, got {condition!r}")
@@ -64,6 +127,23 @@ def rosenbrock() -> Problem:
     r"""Return Rosenbrock's function: a curved valley with an almost flat floor.
 
     .. math:: f(\theta) = (1 - \theta_1)^2 + 100\, (\theta_2 - \theta_1^2)^2
+
+    The minimum is at (1, 1), the value there 0; the start is (-1.5, 2).
+
+    Returns
+    -------
+    Problem
+        In two coordinates.
+
+    References
+    ----------
+    Rosenbrock, "An Automatic Method for Finding the Greatest or Least Value of a Function", The
+    Computer Journal, 1960.
+
+    Examples
+    --------
+    >>> float(rosenbrock().value([0.0, 1.0]))
+    101.0
     """
 
     def value(theta):
@@ -84,6 +164,25 @@ def beale() -> Problem:
 
         f(\theta) = \sum_{i=1}^{3} \left(c_i - \theta_1 (1 - \theta_2^i)\right)^2,
         \qquad c = (1.5,\ 2.25,\ 2.625)
+
+    The minimum is at (3, 0.5), the value there 0; the start is (1, 1).
+
+    Returns
+    -------
+    Problem
+        In two coordinates.
+
+    References
+    ----------
+    Beale, "On an Iterative Method for Finding a Local Minimum of a Function of More than One
+    Variable", Technical Report 25, Statistical Techniques Research Group, Princeton University,
+    1958.
+
+    Examples
+    --------
+    >>> problem = beale()
+    >>> float(problem.value(problem.start))
+    14.203125
     """
     c = (1.5, 2.25, 2.625)
 

@@ -6,7 +6,14 @@ from tqdm import tqdm
 
 
 def watched() -> bool:
-    """Return whether a person sees stderr: in a terminal, or in a notebook's live front end."""
+    """Return whether a person sees stderr: in a terminal, or in a notebook's live front end.
+
+    Returns
+    -------
+    bool
+        False where nobody can answer ``input()``, as when a program runs the notebook, and where
+        stderr goes into a file.
+    """
     shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
     kernel = getattr(shell, "kernel", None)
     if kernel is None:
@@ -16,5 +23,25 @@ def watched() -> bool:
 
 
 def progress(iterable, total: int, what: str):
-    """Return ``iterable``, with a bar that vanishes at the end if somebody is watching."""
+    """Return ``iterable``, with a bar that vanishes at the end if somebody is watching.
+
+    Parameters
+    ----------
+    iterable : iterable
+        What to go through.
+    total : int
+        How many items it has.
+    what : str
+        What the bar says before the numbers.
+
+    Returns
+    -------
+    iterable
+        The same items. The bar is on stderr.
+
+    Examples
+    --------
+    >>> list(progress("abc", 3, "letters"))
+    ['a', 'b', 'c']
+    """
     return tqdm(iterable, total=total, desc=what, leave=False, disable=not watched())

@@ -47,8 +47,8 @@ class TorchOptimizer(torch.optim.Optimizer):
         group gives a hyperparameter a value that is out of its range; or if a state dict to load
         is that of another algorithm. Nothing is changed then.
     RuntimeError
-        If ``compile`` is asked for on a machine without a C++ compiler, or (at a step) if a
-        gradient is sparse.
+        If ``compile`` is asked for, for parameters on the CPU, on a machine without a C++ compiler,
+        or (at a step) if a gradient is sparse.
 
     Examples
     --------
@@ -73,7 +73,20 @@ class TorchOptimizer(torch.optim.Optimizer):
             self._check_compiler()
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
-        """Add a group of parameters; what it does not set, the optimizer's own values fill in."""
+        """Add a group of parameters with hyperparameters of its own.
+
+        Parameters
+        ----------
+        param_group : dict
+            ``"params"``, a tensor or an iterable of tensors or of (name, tensor) pairs, and any of
+            the hyperparameters. What it does not set has the optimizer's own value.
+
+        Raises
+        ------
+        ValueError
+            If a tensor is not floating point or is there already, or if a hyperparameter is out of
+            its range.
+        """
         group = dict(param_group)
         tensors = group.get("params", [])
         if isinstance(tensors, torch.Tensor):
@@ -92,7 +105,18 @@ class TorchOptimizer(torch.optim.Optimizer):
         super().add_param_group(group)
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take over hyperparameters and state from what ``state_dict`` gave."""
+        """Take over hyperparameters and state, to go on where another run stopped.
+
+        Parameters
+        ----------
+        state_dict : dict
+            What the method ``state_dict`` of an optimizer with the same groups gave.
+
+        Raises
+        ------
+        ValueError
+            If it is the state of another algorithm, or its groups are others.
+        """
         names = set(self._initial_state(torch.zeros(1)))
         for state in state_dict["state"].values():
             if set(state) != names:
@@ -112,7 +136,23 @@ class TorchOptimizer(torch.optim.Optimizer):
 
     @torch.no_grad()
     def step(self, closure: Callable[[], torch.Tensor] | None = None):
-        """Take one step; with ``closure``, evaluate the loss and its gradients first."""
+        """Take one step: change every parameter that has a gradient, in place.
+
+        Parameters
+        ----------
+        closure : callable, optional
+            Computes the loss and its gradients anew and returns the loss. It is called first.
+
+        Returns
+        -------
+        tensor or None
+            What ``closure`` returned, if it was given.
+
+        Raises
+        ------
+        RuntimeError
+            If a gradient is sparse; no parameter is changed then.
+        """
         loss = None
         if closure is not None:
             with torch.enable_grad():

@@ -33,32 +33,48 @@ def fit(
 ) -> tuple[nn.Module, pd.DataFrame]:
     """Train a classifier in float64 and return it with its learning curve.
 
+    The loss is the mean cross-entropy of a batch; the steps are those of ``TorchOptimizer``.
+
     Parameters
     ----------
     model : callable
-        Makes the network, for example ``models.small_cnn``.
+        Makes the network, for example ``models.small_cnn``. The network takes images of shape
+        ``(n, 1, height, width)`` and gives scores of shape ``(n, classes)``.
     optimizer : Optimizer
         For example ``Adam(lr=1e-2)``.
     data : Dataset
         What ``datasets.load`` gives.
-    epochs, batch_size : int
-        Each epoch visits the training images in a new random order; the last ones, too few for a
-        batch, wait for the next epoch.
-    seed : int
+    epochs : int
+        How often to go through the training images, each time in a new random order.
+    batch_size : int, default 64
+        Images in a batch. The last images of an epoch, if too few for a batch, are left out.
+    seed : int, default 0
         Decides the initial weights and the order of the images, and nothing else does.
     scale : float, default 1
         Factor on the initial weights.
 
     Returns
     -------
-    The network, and a table with a row for each epoch (row 0: before training) and the columns
-    ``train_loss`` (mean over the epoch's batches, as they came), ``val_loss`` and
-    ``val_accuracy``.
+    net : torch.nn.Module
+        The network after training.
+    curve : DataFrame
+        A row for each epoch (row 0: before training) and the columns ``train_loss`` (mean over the
+        epoch's batches, as they came), ``val_loss`` and ``val_accuracy`` (from 0 to 1).
 
     Raises
     ------
     ValueError
-        If ``epochs`` or ``batch_size`` is not a number of epochs or images.
+        If ``epochs`` is not an integer of at least 1, or ``batch_size`` not one from 1 to the
+        number of training images.
+
+    Examples
+    --------
+    >>> from adam_tutorial import Adam, datasets, models
+    >>> net, curve = fit(models.small_cnn, Adam(lr=0.01), datasets.load(), epochs=1)
+    >>> curve.shape
+    (2, 3)
+    >>> bool(curve["val_loss"][1] < curve["val_loss"][0])
+    True
     """
     for name, value, most in (
         ("epochs", epochs, float("inf")),
@@ -108,7 +124,20 @@ def _in_float64(model: Callable[[], nn.Module]) -> nn.Module:
 
 @torch.no_grad()
 def predict(net: nn.Module, x: np.ndarray) -> torch.Tensor:
-    """Return the network's scores for images, of shape ``(n, classes)``, in evaluation mode."""
+    """Return the network's scores for images, in evaluation mode and without gradients.
+
+    Parameters
+    ----------
+    net : torch.nn.Module
+        A network, for example from ``fit``. It is in the same mode afterwards as before.
+    x : array of shape (n, 1, height, width)
+        The images, of the floating-point type of the network's weights.
+
+    Returns
+    -------
+    tensor of shape (n, classes)
+        The scores (logits).
+    """
     training = net.training
     try:
         return net.eval()(torch.from_numpy(x))
@@ -117,7 +146,22 @@ def predict(net: nn.Module, x: np.ndarray) -> torch.Tensor:
 
 
 def accuracy(net: nn.Module, x: np.ndarray, y: np.ndarray) -> float:
-    """Return the part of the images that the network puts into the right class."""
+    """Return the part of the images that the network puts into the right class.
+
+    Parameters
+    ----------
+    net : torch.nn.Module
+        A network, for example from ``fit``.
+    x : array of shape (n, 1, height, width)
+        The images, as for ``predict``.
+    y : array of shape (n,)
+        The class of each image.
+
+    Returns
+    -------
+    float
+        From 0 to 1. The class of an image is the one with the highest score.
+    """
     return (predict(net, x).argmax(dim=1).numpy() == y).mean().item()
 
 
@@ -133,17 +177,19 @@ def _evaluate(net: nn.Module, data: Dataset) -> dict[str, float]:
 class Comparison:
     """What ``compare`` measured.
 
-    Attributes
+    Parameters
     ----------
     names : tuple of str
         The optimizers, in the order in which the tables of the methods list them.
     curves : DataFrame
-        The learning curve of every run; index: optimizer, lr, seed, epoch.
+        The learning curve of every run; index: optimizer, lr, seed, epoch; columns: as from
+        ``fit``.
     runs : DataFrame
-        The end of every run; index: optimizer, lr, seed. The column ``reproducible`` says
-        whether a twin, whose initial weights differ in the last digits, had the same losses. A
-        run that is not reproducible is chaotic: another processor gives it another result. A run
-        whose loss overflowed has the loss infinity.
+        The end of every run; index: optimizer, lr, seed; columns: the last row of the curve,
+        ``test_accuracy`` and ``reproducible``. The latter says whether a twin, whose initial
+        weights differ in the last digits, had the same validation losses. A run that is not
+        reproducible is chaotic: another processor gives it another result. A run whose loss
+        overflowed has the loss infinity.
     """
 
     names: tuple[str, ...]
@@ -153,7 +199,12 @@ class Comparison:
     def by_lr(self) -> pd.DataFrame:
         """Return mean and spread over the seeds, for every optimizer and learning rate.
 
-        ``reproducible`` is true where all seeds are. Where it is false the numbers are NaN.
+        Returns
+        -------
+        DataFrame
+            Index: optimizer, lr. Columns: ``val_loss`` and ``test_accuracy``, the means over the
+            seeds; ``spread``, the standard deviation of the test accuracy (NaN for one seed);
+            ``reproducible``, true where all seeds are. Where it is false the numbers are NaN.
         """
         groups = self.runs.groupby(level=["optimizer", "lr"])
         table = groups.agg(
@@ -171,6 +222,12 @@ class Comparison:
 
         Learning rates with a run that is not reproducible are left out of the choice. A best
         learning rate at the end of the grid is not one: ``inside`` tells that it is not there.
+
+        Returns
+        -------
+        DataFrame
+            Index: optimizer. Columns: ``lr``, ``inside``, ``val_loss``, ``test_accuracy``,
+            ``spread``.
 
         Raises
         ------
@@ -190,11 +247,33 @@ class Comparison:
         return pd.DataFrame.from_dict(rows, orient="index").rename_axis("optimizer")
 
     def best_runs(self) -> pd.DataFrame:
-        """Return the runs at each optimizer's best learning rate; by optimizer and seed."""
+        """Return the runs at each optimizer's best learning rate.
+
+        Returns
+        -------
+        DataFrame
+            Rows of ``runs``; index: optimizer, seed.
+
+        Raises
+        ------
+        ValueError
+            If an optimizer has no learning rate to choose from.
+        """
         return self._at_best(self.runs)
 
     def best_curves(self) -> pd.DataFrame:
-        """Return the curves at each optimizer's best learning rate; by optimizer, seed, epoch."""
+        """Return the curves at each optimizer's best learning rate.
+
+        Returns
+        -------
+        DataFrame
+            Rows of ``curves``; index: optimizer, seed, epoch.
+
+        Raises
+        ------
+        ValueError
+            If an optimizer has no learning rate to choose from.
+        """
         return self._at_best(self.curves)
 
     def _at_best(self, table: pd.DataFrame) -> pd.DataFrame:
@@ -218,23 +297,54 @@ def compare(
 
     All optimizers get the same learning rates, the same initial weights and the same batches in
     the same order. Every run has a twin that starts from weights which differ in the last digits,
-    to tell the chaotic runs from the others.
+    to tell the chaotic runs from the others: where the two have validation losses that differ after
+    some epoch by more than one part in 10⁸, the run is not reproducible.
 
     Parameters
     ----------
     optimizers : mapping from name to Optimizer
         Their own ``lr`` is replaced.
-    model, data, epochs, batch_size
-        As for ``fit``. ``model`` must be a function that another process can import.
-    lrs, seeds : sequences
-        The learning rates and the seeds, each without repetition.
+    model : callable
+        Makes the network, as for ``fit``; a function that another process can import.
+    data : Dataset
+        What ``datasets.load`` gives.
+    lrs : sequence of floats
+        The learning rates, without repetition.
+    seeds : sequence of ints
+        The seeds, without repetition.
+    epochs : int
+        As for ``fit``.
+    batch_size : int, default 64
+        As for ``fit``.
     jobs : int, default -1
         Number of processes, -1: one for each core. The result does not depend on it.
+
+    Returns
+    -------
+    Comparison
+        All runs and their curves, without the twins.
 
     Raises
     ------
     ValueError
-        If ``optimizers``, ``lrs`` or ``seeds`` is empty or repeats a value.
+        If ``optimizers``, ``lrs`` or ``seeds`` is empty or repeats a value, and where ``fit``
+        raises it.
+
+    Examples
+    --------
+    >>> from adam_tutorial import SGD, Adam, datasets, models
+    >>> result = compare(
+    ...     {"SGD": SGD(), "Adam": Adam()},
+    ...     models.small_cnn,
+    ...     datasets.load(),
+    ...     lrs=[0.01],
+    ...     seeds=[0],
+    ...     epochs=1,
+    ...     batch_size=256,
+    ...     jobs=1,
+    ... )
+    >>> len(result.runs), list(result.best().index)
+    (2, ['SGD', 'Adam'])
     """
     for name, values in (("optimizers", optimizers), ("lrs", lrs), ("seeds", seeds)):
         if not len(values) or len(set(values)) < len(values):

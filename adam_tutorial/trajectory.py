@@ -11,13 +11,28 @@ from adam_tutorial.optimizers.base import Array, Optimizer, floating
 class Trajectory:
     """Every symbol of every step of a run, as arrays that are indexed by t as in the formulas.
 
-    ``trajectory.theta[0]`` is the start and ``trajectory.theta[t]`` the parameters after step t;
-    ``trajectory.grad[t]`` is the gradient that step t used, taken at ``theta[t - 1]``. The other
-    attributes are the symbols of the optimizer, for Adam ``m``, ``v``, ``m_hat``, ``v_hat`` and
-    ``update``. Row 0 is NaN where a symbol has no value before the first step.
+    ``minimize`` makes it. Besides ``theta`` and ``grad``, its attributes are the symbols of the
+    optimizer, for Adam ``m``, ``v``, ``m_hat``, ``v_hat`` and ``update``. Each array has the shape
+    ``(steps + 1, *theta.shape)``; row 0 is NaN where a symbol has no value before the first step.
+    ``len(trajectory)`` is the number of steps.
 
-    Each array has the shape ``(steps + 1, *theta.shape)``. ``trajectory.symbols`` lists the names
-    in the order in which the algorithm computes them.
+    Attributes
+    ----------
+    theta : array
+        ``theta[0]`` is the start and ``theta[t]`` the parameters after step t.
+    grad : array
+        ``grad[t]`` is the gradient that step t used, taken at ``theta[t - 1]``.
+    symbols : tuple of str
+        The names of all arrays, in the order in which the algorithm computes them.
+
+    Examples
+    --------
+    >>> from adam_tutorial import Adam
+    >>> run = minimize(Adam(lr=0.1), lambda theta: 2 * theta, theta=1.0, steps=2)
+    >>> run
+    Trajectory(2 steps, theta of shape (): grad, m, v, m_hat, v_hat, update, theta)
+    >>> run.m_hat[1], run.grad[1]
+    (np.float64(2.0), np.float64(2.0))
     """
 
     def __init__(self, symbols: dict[str, np.ndarray]):
@@ -44,7 +59,11 @@ class Trajectory:
     def table(self) -> pd.DataFrame:
         """Return the run as a table: a row for each t, a column for each symbol and coordinate.
 
-        Columns of a parameter that is not a single number carry its index: ``m[0]``, ``m[1]``.
+        Returns
+        -------
+        DataFrame
+            Its index is t, from 0. Columns of a parameter that is not a single number carry the
+            index of the coordinate: ``m[0]``, ``m[1]``.
         """
         shape = self._arrays["theta"].shape[1:]
         columns = {}
@@ -70,6 +89,11 @@ def minimize(
         The start, floating point, of any shape. It is not changed.
     steps : int
         Number of steps, at least 1.
+
+    Returns
+    -------
+    Trajectory
+        Row t of each of its arrays belongs to step t.
 
     Raises
     ------

@@ -1,7 +1,7 @@
 """The checks of the chapter on wrong Adams: each passes on right ones and fails on its exhibit.
 
-The exhibits are the cells of the chapter with the tag ``exhibit``; the chapter takes the checks from
-here. A check gets a class, such as Adam, and raises AssertionError if something is wrong with it.
+The exhibits are the cells of the chapter with the tag ``exhibit``; the chapter imports the checks
+from here. A check gets a class such as Adam, and raises AssertionError if it finds a fault.
 """
 
 import json

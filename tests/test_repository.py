@@ -1,5 +1,6 @@
 """The files around the book: what they promise is there."""
 
+import ast
 import os
 import re
 import shutil
@@ -12,6 +13,11 @@ import pytest
 import yaml
 from packaging.requirements import Requirement
 
+# Parts of other functions, for readers of the code.
+NOT_LISTED = {
+    *("step_all", "parts", "compiled_step_all"),
+    *("Arrays", "Bandwidth", "shapes_of", "parameters_of", "save"),
+}
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -95,6 +101,17 @@ def test_every_make_target_of_the_texts_exists():
     targets = set(re.findall(r"^([a-z-]+):.*## ", read("Makefile"), flags=re.MULTILINE))
     texts = read("README.md") + read("CONTRIBUTING.md") + read("book/index.md")
     assert set(re.findall(r"`make ([a-z-]+)", texts)) <= targets
+
+
+def test_the_reference_lists_every_public_name():
+    api = read("book/reference/api.md")
+    modules = (ROOT / "adam_tutorial").rglob("[a-z]*.py")
+    for path in modules:
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        for node in tree.body:
+            public = isinstance(node, ast.FunctionDef | ast.ClassDef) and node.name[0] != "_"
+            if public and ast.get_docstring(node) and node.name not in NOT_LISTED:
+                assert re.search(rf"\b{node.name}\b", api), f"{path.name}: {node.name}"
 
 
 needs_sh = pytest.mark.skipif(shutil.which("sh") is None, reason="no sh")

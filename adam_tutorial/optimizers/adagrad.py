@@ -5,19 +5,39 @@ from adam_tutorial.optimizers.base import Array, Optimizer, full_like
 
 
 class AdagradState(NamedTuple):
-    """What Adagrad remembers between steps: one array like θ."""
+    """What Adagrad remembers between steps: one array like θ, and the number of steps.
 
-    t: int  # steps taken so far
-    G: Array  # sum of all squared gradients
+    Attributes
+    ----------
+    t : int
+        The number of steps taken so far.
+    G : array like θ
+        :math:`G_t`, the sum of all squared gradients, on top of its value at the start.
+    """
+
+    t: int
+    G: Array
 
 
 class AdagradStep(NamedTuple):
-    """One step of Adagrad."""
+    r"""One step of Adagrad. Its arrays have the shape of θ.
 
-    theta: Array  # θ_t, the parameters after the step
+    Attributes
+    ----------
+    theta : array
+        :math:`\theta_t`, the parameters after the step.
+    state : AdagradState
+        What the next step needs.
+    G : array
+        :math:`G_t`, the sum of all squared gradients, on top of its value at the start.
+    update : array
+        What the step subtracts: :math:`\theta_t = \theta_{t-1} - \text{update}`.
+    """
+
+    theta: Array
     state: AdagradState
-    G: Array  # sum of all squared gradients
-    update: Array  # what the step subtracts: θ_t = θ_{t-1} - update
+    G: Array
+    update: Array
 
 
 @dataclass(frozen=True)
@@ -27,11 +47,12 @@ class Adagrad(Optimizer):
     .. math::
 
         G_t &= G_{t-1} + g_t^2 \\
-        \text{lr}_t &= \text{lr} / (1 + (t - 1)\, \text{lr\_decay}) \\
+        \text{lr}_t &= \text{lr} / (1 + (t - 1)\, \mathrm{lr\_decay}) \\
         \theta_t &= \theta_{t-1} - \text{lr}_t\; g_t / (\sqrt{G_t} + \epsilon)
 
-    The diagonal form of the paper. With :math:`G_0 = 0` the first
-    step has length lr in every coordinate with a gradient.
+    All operations are element by element: this is the diagonal form of the paper. With
+    :math:`G_0 = 0` the first step has length lr in every coordinate whose gradient is much larger
+    than ε.
 
     Parameters
     ----------

@@ -5,23 +5,51 @@ from adam_tutorial.optimizers.base import Array, Optimizer, zeros_like
 
 
 class AdamState(NamedTuple):
-    """What Adam remembers between steps: two arrays like θ, and the number of steps."""
+    """What Adam remembers between steps: two arrays like θ, and the number of steps.
 
-    t: int  # steps taken so far
-    m: Array  # exponential moving average of the gradients
-    v: Array  # exponential moving average of their squares
+    Attributes
+    ----------
+    t : int
+        The number of steps taken so far.
+    m : array like θ
+        :math:`m_t`, the exponential moving average of the gradients.
+    v : array like θ
+        :math:`v_t`, the exponential moving average of their squares.
+    """
+
+    t: int
+    m: Array
+    v: Array
 
 
 class AdamStep(NamedTuple):
-    """One step of Adam, with every symbol of Algorithm 1."""
+    r"""One step of Adam, with every symbol of Algorithm 1. Its arrays have the shape of θ.
 
-    theta: Array  # θ_t, the parameters after the step
+    Attributes
+    ----------
+    theta : array
+        :math:`\theta_t`, the parameters after the step.
+    state : AdamState
+        What the next step needs.
+    m : array
+        :math:`m_t`, the biased first moment estimate.
+    v : array
+        :math:`v_t`, the biased second moment estimate.
+    m_hat : array
+        :math:`\hat m_t`, the bias-corrected first moment estimate.
+    v_hat : array
+        :math:`\hat v_t`, the bias-corrected second moment estimate.
+    update : array
+        What the step subtracts: :math:`\theta_t = \theta_{t-1} - \text{update}`.
+    """
+
+    theta: Array
     state: AdamState
-    m: Array  # biased first moment estimate
-    v: Array  # biased second moment estimate
-    m_hat: Array  # bias-corrected first moment estimate
-    v_hat: Array  # bias-corrected second moment estimate
-    update: Array  # what the step subtracts: θ_t = θ_{t-1} - update
+    m: Array
+    v: Array
+    m_hat: Array
+    v_hat: Array
+    update: Array
 
 
 @dataclass(frozen=True)

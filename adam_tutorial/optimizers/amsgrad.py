@@ -5,25 +5,57 @@ from adam_tutorial.optimizers.base import Array, Optimizer, maximum, zeros_like
 
 
 class AMSGradState(NamedTuple):
-    """What AMSGrad remembers between steps: three arrays like θ, and the number of steps."""
+    r"""What AMSGrad remembers between steps: three arrays like θ, and the number of steps.
 
-    t: int  # steps taken so far
-    m: Array  # exponential moving average of the gradients
-    v: Array  # exponential moving average of their squares
-    v_max: Array  # the largest v so far
+    Attributes
+    ----------
+    t : int
+        The number of steps taken so far.
+    m : array like θ
+        :math:`m_t`, the exponential moving average of the gradients.
+    v : array like θ
+        :math:`v_t`, the exponential moving average of their squares.
+    v_max : array like θ
+        :math:`v^{\max}_t`, the largest v so far.
+    """
+
+    t: int
+    m: Array
+    v: Array
+    v_max: Array
 
 
 class AMSGradStep(NamedTuple):
-    """One step of AMSGrad."""
+    r"""One step of AMSGrad. Its arrays have the shape of θ.
 
-    theta: Array  # θ_t, the parameters after the step
+    Attributes
+    ----------
+    theta : array
+        :math:`\theta_t`, the parameters after the step.
+    state : AMSGradState
+        What the next step needs.
+    m : array
+        :math:`m_t`, the biased first moment estimate.
+    v : array
+        :math:`v_t`, the biased second moment estimate.
+    v_max : array
+        :math:`v^{\max}_t`, the largest v so far.
+    m_hat : array
+        :math:`\hat m_t`, the bias-corrected first moment estimate.
+    v_hat : array
+        :math:`\hat v_t`, v_max with the bias correction of v.
+    update : array
+        What the step subtracts: :math:`\theta_t = \theta_{t-1} - \text{update}`.
+    """
+
+    theta: Array
     state: AMSGradState
-    m: Array  # biased first moment estimate
-    v: Array  # biased second moment estimate
-    v_max: Array  # the largest v so far
-    m_hat: Array  # bias-corrected first moment estimate
-    v_hat: Array  # v_max, with the bias correction of v
-    update: Array  # what the step subtracts: θ_t = θ_{t-1} - update
+    m: Array
+    v: Array
+    v_max: Array
+    m_hat: Array
+    v_hat: Array
+    update: Array
 
 
 @dataclass(frozen=True)

@@ -1,18 +1,4 @@
-"""What all optimizers share: the check of their input, and the one way to take a step.
-
-An optimizer is a frozen dataclass of hyperparameters with three parts of its own:
-
-``init(theta)``
-    the state before the first step;
-``at(t)``
-    every number that step ``t`` needs besides the tensors, as a dictionary: the hyperparameters
-    and all that depends on ``t`` alone, such as Adam's bias corrections;
-``rule(theta, g, state, **numbers)``
-    the algorithm box of the paper, on arrays.
-
-The split between ``at`` and ``rule`` lets :class:`adam_tutorial.TorchOptimizer` compile ``rule``
-once and feed it new numbers at every step. ``rule`` never reads ``state.t``.
-"""
+"""What all optimizers share: the check of their input, and the one way to take a step."""
 
 import math
 from dataclasses import fields
@@ -26,7 +12,27 @@ Array = Any
 
 
 def number(name: str, value: float, below: float = math.inf) -> float:
-    """Return ``value`` as a Python float, or raise ValueError unless ``0 <= value < below``."""
+    """Return a hyperparameter as a Python float.
+
+    Parameters
+    ----------
+    name : str
+        What the error message calls it.
+    value : number
+        The value to check.
+    below : float, default infinity
+        The value must be less than this.
+
+    Returns
+    -------
+    float
+        ``value``.
+
+    Raises
+    ------
+    ValueError
+        Unless ``value`` is a number and ``0 <= value < below``.
+    """
     try:
         if isinstance(value, (str, bool)):
             raise TypeError
@@ -40,7 +46,26 @@ def number(name: str, value: float, below: float = math.inf) -> float:
 
 
 def floating(name: str, value: Array) -> Array:
-    """Return ``value`` if it is a floating-point array or a Python float, else raise ValueError."""
+    """Return ``value`` if it is a floating-point array; make one of a Python float.
+
+    Parameters
+    ----------
+    name : str
+        What the error message calls it.
+    value : array, tensor or float
+        The value to check.
+
+    Returns
+    -------
+    array or tensor
+        ``value`` itself; a Python float as a NumPy float64.
+
+    Raises
+    ------
+    ValueError
+        If ``value`` is neither an array nor a float, or is an array of another type, such as
+        integers.
+    """
     if isinstance(value, float):
         return np.float64(value)
     if not is_array_api_obj(value):
@@ -53,12 +78,40 @@ def floating(name: str, value: Array) -> Array:
 
 
 class Optimizer:
-    """The base of all optimizers; see the module for what a subclass defines.
+    r"""The base of all optimizers: it checks the hyperparameters and takes the steps.
+
+    An optimizer is a frozen dataclass of hyperparameters. It keeps no state: ``step`` takes the
+    state and returns the next one. A subclass is a formula in three parts:
+
+    ``init(theta)``
+        the state before the first step;
+    ``at(t)``
+        every number that step ``t`` needs besides the arrays: the hyperparameters, and all that
+        depends on ``t`` alone, such as Adam's bias corrections;
+    ``rule(theta, g, state, **numbers)``
+        the algorithm box of the paper, on arrays.
+
+    So ``TorchOptimizer`` can compile ``rule`` once and feed it new numbers at every step.
 
     Every hyperparameter with a float for its default must be finite and not negative, and those
     that a subclass names in ``FRACTIONS`` must be below 1. A pair of floats holds two fractions.
-    A subclass with a field ``weight_decay`` gets L2 regularisation from here: λθ is added to the
-    gradient before ``rule`` sees it, as if the loss had the further term λ‖θ‖²/2.
+
+    A subclass with a field ``weight_decay``, λ, gets L2 regularisation from here: ``step`` adds
+    λθ to the gradient before ``rule`` sees it, as if the loss had the further term
+    :math:`\tfrac12 \lambda \lVert\theta\rVert^2`.
+
+    Raises
+    ------
+    ValueError
+        If a hyperparameter is out of its range or not a number.
+
+    Examples
+    --------
+    >>> from adam_tutorial import Adam
+    >>> Adam(lr=-0.1)
+    Traceback (most recent call last):
+        ...
+    ValueError: lr must be finite and >= 0, got -0.1
     """
 
     FRACTIONS: tuple[str, ...] = ()
@@ -79,19 +132,84 @@ class Optimizer:
             object.__setattr__(self, name, value)
 
     def init(self, theta: Array):
-        """Return the state before the first step for parameters like ``theta``."""
+        """Return the state before the first step.
+
+        Parameters
+        ----------
+        theta : array or tensor, floating point, any shape
+            The parameters; only their shape, type, library and device matter.
+
+        Returns
+        -------
+        named tuple
+            What the optimizer remembers: ``t = 0``, the number of steps taken, and arrays like
+            ``theta``.
+
+        Raises
+        ------
+        ValueError
+            If ``theta`` is not floating point.
+        """
         raise NotImplementedError
 
     def at(self, t: int) -> dict[str, float]:
-        """Return every number that step ``t`` (counted from 1) needs besides the arrays."""
+        """Return every number that step ``t`` needs besides the arrays.
+
+        Parameters
+        ----------
+        t : int
+            The step, counted from 1.
+
+        Returns
+        -------
+        dict
+            From the name of each number to its value: the keyword arguments of ``rule``.
+
+        Examples
+        --------
+        >>> from adam_tutorial import RMSprop
+        >>> RMSprop().at(1)
+        {'lr': 0.01, 'alpha': 0.99, 'eps': 1e-08, 'momentum': 0.0}
+        """
         raise NotImplementedError
 
     def rule(self, theta: Array, g: Array, state, **numbers: float):
-        """Return the step that the algorithm's box gives, without any check."""
+        r"""Return the step that the algorithm's box gives, without any check.
+
+        Parameters
+        ----------
+        theta : array or tensor
+            :math:`\theta_{t-1}`, the parameters before the step.
+        g : array or tensor like theta
+            :math:`g_t`, the gradient, with that of the L2 term if there is one.
+        state : named tuple
+            What is remembered of the steps before. Its ``t`` already counts this step; it is handed
+            on and never read.
+        **numbers : float
+            What ``at(t)`` gives.
+
+        Returns
+        -------
+        named tuple
+            The same as from ``step``.
+        """
         raise NotImplementedError
 
     def l2(self, theta: Array, grad: Array, weight_decay: float | None) -> Array:
-        """Return the gradient with that of the L2 term, if there is one."""
+        """Return the gradient with that of the L2 term, if there is one.
+
+        Parameters
+        ----------
+        theta, grad : arrays or tensors of one shape
+            The parameters, and the gradient of the loss at them.
+        weight_decay : float or None
+            λ, or None: there is no such term.
+
+        Returns
+        -------
+        array or tensor
+            ``grad + weight_decay * theta``, or ``grad`` itself.
+        """
         return grad if weight_decay is None else grad + weight_decay * theta
 
     def step(self, theta: Array, grad: Array, state):
@@ -101,21 +219,32 @@ class Optimizer:
         ----------
         theta : array or tensor, floating point, any shape
             The parameters.
-        grad : array or tensor like ``theta``
+        grad : array or tensor like theta
             The gradient of the loss at ``theta``.
-        state
+        state : named tuple
             What ``init`` or the previous step gave.
 
         Returns
         -------
-        A named tuple: ``theta`` and ``state`` after the step, and the symbols of the algorithm.
-        Nothing that was passed in is changed.
+        named tuple
+            ``theta`` and ``state`` after the step, and the symbols of the algorithm; for Adam an
+            ``AdamStep``. Nothing that was passed in is changed.
 
         Raises
         ------
         ValueError
             If ``theta`` or ``grad`` is not floating point, or if the shapes or types of
             ``theta``, ``grad`` and ``state`` differ.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from adam_tutorial import SGD
+        >>> sgd, theta = SGD(lr=0.5, momentum=0.5), np.array([1.0])
+        >>> first = sgd.step(theta, np.array([1.0]), sgd.init(theta))
+        >>> second = sgd.step(first.theta, np.array([1.0]), first.state)
+        >>> second.update, second.theta, second.state.t
+        (array([0.75]), array([-0.25]), 2)
         """
         theta, grad = floating("theta", theta), floating("grad", grad)
         self._match("grad", grad, theta)
@@ -135,13 +264,47 @@ class Optimizer:
 
 
 def zeros_like(theta: Array) -> Array:
-    """Return zeros of the shape, type, library and device of ``theta``."""
+    """Return zeros of the shape, type, library and device of ``theta``.
+
+    Parameters
+    ----------
+    theta : array or tensor, floating point
+        The model of the new array.
+
+    Returns
+    -------
+    array or tensor
+        Zeros.
+
+    Raises
+    ------
+    ValueError
+        If ``theta`` is not floating point.
+    """
     theta = floating("theta", theta)
     return array_namespace(theta).zeros_like(theta)
 
 
 def full_like(theta: Array, value: float) -> Array:
-    """Return an array filled with ``value``, of the shape, type and library of ``theta``."""
+    """Return an array of one value, of the shape, type, library and device of ``theta``.
+
+    Parameters
+    ----------
+    theta : array or tensor, floating point
+        The model of the new array.
+    value : float
+        What each of its elements is.
+
+    Returns
+    -------
+    array or tensor
+        The new array.
+
+    Raises
+    ------
+    ValueError
+        If ``theta`` is not floating point.
+    """
     theta = floating("theta", theta)
     return array_namespace(theta).full_like(theta, value)
 
@@ -149,7 +312,23 @@ def full_like(theta: Array, value: float) -> Array:
 def maximum(x: Array, y: Array) -> Array:
     """Return the larger of the two in each element.
 
-    NumPy arrays and torch tensors share this method, so that it needs to look up no namespace and
-    can be compiled. Its result has the very bits of either, and NaN if one of them is NaN.
+    It works by ``clip``, which NumPy arrays and torch tensors share: no library has to be looked
+    up, and it can be compiled.
+
+    Parameters
+    ----------
+    x, y : arrays or tensors of one shape
+        What to compare.
+
+    Returns
+    -------
+    array or tensor
+        In each element the very bits of the larger one; NaN where either is NaN.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> maximum(np.array([1.0, 5.0]), np.array([3.0, 2.0]))
+    array([3., 5.])
     """
     return x.clip(min=y)

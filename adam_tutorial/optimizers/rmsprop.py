@@ -5,21 +5,45 @@ from adam_tutorial.optimizers.base import Array, Optimizer, zeros_like
 
 
 class RMSpropState(NamedTuple):
-    """What RMSProp remembers between steps: one array like θ, and one more with momentum."""
+    """What RMSProp remembers between steps: one array like θ, and one more with momentum.
 
-    t: int  # steps taken so far
-    v: Array  # exponential moving average of the squared gradients
-    b: Array | None  # the momentum buffer; None while there is no momentum
+    Attributes
+    ----------
+    t : int
+        The number of steps taken so far.
+    v : array like θ
+        :math:`v_t`, the exponential moving average of the squared gradients.
+    b : array like θ, or None
+        :math:`b_t`, the momentum buffer; None if there is no momentum.
+    """
+
+    t: int
+    v: Array
+    b: Array | None
 
 
 class RMSpropStep(NamedTuple):
-    """One step of RMSProp."""
+    r"""One step of RMSProp. Its arrays have the shape of θ.
 
-    theta: Array  # θ_t, the parameters after the step
+    Attributes
+    ----------
+    theta : array
+        :math:`\theta_t`, the parameters after the step.
+    state : RMSpropState
+        What the next step needs.
+    v : array
+        :math:`v_t`, the exponential moving average of the squared gradients.
+    b : array or None
+        :math:`b_t`, the decaying sum of the rescaled gradients; None if there is no momentum.
+    update : array
+        What the step subtracts: :math:`\theta_t = \theta_{t-1} - \text{update}`.
+    """
+
+    theta: Array
     state: RMSpropState
-    v: Array  # exponential moving average of the squared gradients
-    b: Array | None  # decaying sum of the rescaled gradients
-    update: Array  # what the step subtracts: θ_t = θ_{t-1} - update
+    v: Array
+    b: Array | None
+    update: Array
 
 
 @dataclass(frozen=True)
@@ -32,9 +56,10 @@ class RMSprop(Optimizer):
         b_t &= \mu\, b_{t-1} + g_t / (\sqrt{v_t} + \epsilon), \qquad b_0 = 0 \\
         \theta_t &= \theta_{t-1} - \text{lr}\; b_t
 
-    There is no bias correction: the first step has length :math:`\text{lr} / \sqrt{1 - \alpha}`,
-    ten times lr with the default. The momentum, 0 by default, comes after the division; in Adam
-    it comes before.
+    All operations are element by element. There is no bias correction: the first step has length
+    :math:`\text{lr} / \sqrt{1 - \alpha}`, ten times lr with the default, in every coordinate whose
+    gradient is much larger than ε. The momentum, 0 by default, comes after the division; in Adam it
+    comes before.
 
     Parameters
     ----------

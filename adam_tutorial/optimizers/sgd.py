@@ -5,19 +5,39 @@ from adam_tutorial.optimizers.base import Array, Optimizer, zeros_like
 
 
 class SGDState(NamedTuple):
-    """What SGD remembers between steps: with momentum one array like θ, without it nothing."""
+    """What SGD remembers between steps: with momentum one array like θ, without it none.
 
-    t: int  # steps taken so far
-    b: Array | None  # the momentum buffer; None while there is no momentum
+    Attributes
+    ----------
+    t : int
+        The number of steps taken so far.
+    b : array like θ, or None
+        :math:`b_t`, the momentum buffer; None if there is no momentum.
+    """
+
+    t: int
+    b: Array | None
 
 
 class SGDStep(NamedTuple):
-    """One step of SGD."""
+    r"""One step of SGD. Its arrays have the shape of θ.
 
-    theta: Array  # θ_t, the parameters after the step
+    Attributes
+    ----------
+    theta : array
+        :math:`\theta_t`, the parameters after the step.
+    state : SGDState
+        What the next step needs.
+    b : array or None
+        :math:`b_t`, the decaying sum of the gradients; None if there is no momentum.
+    update : array
+        What the step subtracts: :math:`\theta_t = \theta_{t-1} - \text{update}`.
+    """
+
+    theta: Array
     state: SGDState
-    b: Array | None  # decaying sum of the gradients
-    update: Array  # what the step subtracts: θ_t = θ_{t-1} - update
+    b: Array | None
+    update: Array
 
 
 @dataclass(frozen=True)
@@ -34,9 +54,9 @@ class SGD(Optimizer):
         \end{cases} \\
         \theta_t &= \theta_{t-1} - \text{lr}\; d_t
 
-    The buffer is a sum: a constant gradient makes it grow to :math:`g / (1 - \mu)`. PyTorch has
-    this form (with dampening 0). Keras multiplies lr into the buffer, which is the same as long
-    as lr does not change.
+    All operations are element by element. The buffer is a sum: a constant gradient makes it grow to
+    :math:`g / (1 - \mu)`. PyTorch has this form (with dampening 0). Keras multiplies lr into the
+    buffer, which is the same as long as lr does not change.
 
     Parameters
     ----------

@@ -86,7 +86,7 @@ def test_loads_alone_and_without_errors(page, address, name):
     page.on("request", lambda request: requests.append(request.url))
     page.on("requestfailed", lambda request: errors.append(f"failed: {request.url}"))
     page.on("response", lambda r: r.status >= 400 and errors.append(f"{r.status}: {r.url}"))
-    page.on("console", lambda message: message.type == "error" and errors.append(message.text))
+    page.on("console", lambda m: m.type == "error" and errors.append(f"{m.text} ({m.location})"))
     page.on("pageerror", lambda error: errors.append(str(error)))
     open_page(page, address + name)
     assert [url for url in requests if not url.startswith((address, "data:", "blob:"))] == []
