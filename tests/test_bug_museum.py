@@ -77,7 +77,7 @@ def check_constant_gradient(make):
 
 
 def check_ten_steps(make):
-    lr, beta1, beta2, eps = 0.1, 0.9, 0.99, 0.1
+    lr, beta1, beta2, eps = 0.05, 0.8, 0.99, 0.1
     theta, expected = 0.0, []
     for t in range(1, 11):
         g, age = GRADIENTS[:t], np.arange(t)[::-1]
@@ -122,9 +122,11 @@ def check_two_tensors(make):
 
 
 def check_weight_decay(make):
+    settings = {"lr": 0.1, "eps": 0.1}  # with a small eps the first step has the sign alone
     for theta, g in [(3.0, 0.0), (-30.0, 0.5)]:
-        found = run(make(lr=0.1, weight_decay=0.1), [g], theta)
-        expected = run(make(lr=0.1), [g + 0.1 * theta], theta)
+        found = run(make(**settings, weight_decay=0.1), np.full(10, g), theta)
+        before = np.append(theta, found[:-1])
+        expected = run(make(**settings), g + 0.1 * before, theta)
         np.testing.assert_allclose(found, expected, **EXACT)
 
 
