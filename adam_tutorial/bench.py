@@ -2,14 +2,17 @@
 
 Every implementation takes one step in turn, over the same parameters and gradients, so that what
 else the machine does meets all alike. Beside them, the same memory is read and written by the
-plainest operation there is; that gives the bandwidth, and with it the shortest time in which a step
-can be taken at all.
+plainest operation there is; that gives the bandwidth, and with it an estimate of the shortest time
+that a step can take. For small arrays the bandwidth is that of a cache, or the cost of a call.
 """
 
 import argparse
+import functools
 import json
 import os
 import platform
+import random
+import re
 import statistics
 import sys
 import time
@@ -248,17 +251,21 @@ def measure(
 
 
 def _rounds(runs: dict, device: str, seconds: float) -> dict[str, list[float]]:
-    wait = torch.cuda.synchronize if device.startswith("cuda") else lambda: None
+    cuda = device.startswith("cuda")
+    wait = functools.partial(torch.cuda.synchronize, device) if cuda else lambda: None
     times = {name: [] for name in runs}
+    # In a fixed order each would always find the caches as the same neighbour leaves them.
+    order, rng = list(runs), random.Random(0)
     end = time.perf_counter() + seconds
     with tqdm(total=1000, desc="rounds", disable=None, leave=False) as bar:
         for i in range(1000):
             if i >= 5 and time.perf_counter() > end:
                 break
-            for name, run in runs.items():
+            rng.shuffle(order)
+            for name in order:
                 wait()
                 start = time.perf_counter()
-                run.step()
+                runs[name].step()
                 wait()
                 times[name].append(time.perf_counter() - start)
             bar.update()
@@ -303,7 +310,7 @@ def load(path: Path, here: dict) -> dict:
         return {"machine": here, "date": date.today().isoformat(), "results": []}
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
-        there = found["machine"]
+        there, _ = found["machine"], found["results"]
     except (ValueError, KeyError, TypeError):
         raise ValueError(f"--out must be a file of this benchmark, got {str(path)!r}") from None
     if there != here:
@@ -325,15 +332,15 @@ def table(records: list[dict]) -> pd.DataFrame:
 
 def _parser() -> argparse.ArgumentParser:
     def positive(text):
-        value = int(float(text))
-        if value < 1:
-            raise argparse.ArgumentTypeError(f"must be at least 1, got {text!r}")
-        return value
+        value = float(text)
+        if not (value >= 1 and value.is_integer()):
+            raise argparse.ArgumentTypeError(f"must be a whole number, at least 1, got {text!r}")
+        return int(value)
 
     parser = argparse.ArgumentParser(
         prog="python -m adam_tutorial.bench",
         description="Time one step of Adam in several implementations, side by side.",
-        epilog="Without --sizes: the 58 tensors of a ResNet-18, 11.5 million parameters. "
+        epilog="Without --sizes: 58 tensors, nearly a ResNet-18, 11.5 million parameters. "
         "A run that is interrupted goes on where it stopped, if --out names the same file.",
     )
     names = list(IMPLEMENTATIONS)
@@ -414,14 +421,23 @@ def main(arguments: list[str] | None = None) -> None:
     parser = _parser()
     args = parser.parse_args(arguments)
     names = args.optimizers
-    if args.device.startswith("cuda"):
-        if not torch.cuda.is_available():
+    if args.out and (args.out.is_dir() or not args.out.absolute().parent.is_dir()):
+        parser.error(f"--out must be a file in a folder that is there, got {str(args.out)!r}")
+    if not re.fullmatch(r"cpu|cuda(:\d+)?", args.device):
+        parser.error(f"--device must be cpu or cuda, got {args.device!r}")
+    if args.device != "cpu":
+        index = torch.device(args.device).index or 0
+        if not torch.cuda.is_available() or index >= torch.cuda.device_count():
             parser.error(f"--device must be one that is there, got {args.device!r}")
         names = [name for name in names if name not in CPU_ONLY]
+        if not names:
+            parser.error(f"--optimizers must have one for cuda, got {args.optimizers}")
     cases = [RESNET]
     if args.sizes:
         sizes = [(size, tensors) for size in args.sizes for tensors in args.tensors]
         cases = [shapes_of(size, tensors) for size, tensors in sizes if tensors <= size]
+        if not cases:
+            parser.error(f"--tensors must be at most --sizes, got {args.tensors} and {args.sizes}")
     cases = [(shapes, threads) for shapes in cases for threads in args.threads]
     try:
         stored = load(args.out, machine(args.device)) if args.out else {"results": []}
@@ -435,11 +451,14 @@ def main(arguments: list[str] | None = None) -> None:
             "device": args.device,
         }
         there = [r for r in stored["results"] if case.items() <= r.items()]
-        if set(names) <= {r["implementation"] for r in there}:
+        known = {r["implementation"] for r in there}
+        if set(names) <= known:
             continue
-        # Side by side or not at all: what was measured alone gives no ratio to the others.
+        # Side by side or not at all: what was measured alone gives no ratio to the others. What
+        # the file has of this case is measured again, not lost.
+        wanted = [name for name in IMPLEMENTATIONS if name in {*names, *known}]
         others = [r for r in stored["results"] if r not in there]
-        new = measure(names, shapes, threads, args.device, args.seconds)
+        new = measure(wanted, shapes, threads, args.device, args.seconds)
         stored["results"] = others + new
         if args.out:
             save(args.out, stored)
@@ -452,4 +471,4 @@ if __name__ == "__main__":
     try:
         main()
     except KeyboardInterrupt:
-        sys.exit("\nInterrupted; what was finished is in --out.")
+        sys.exit("\nInterrupted; what was finished is in the file of --out, if one was given.")

@@ -25,9 +25,13 @@ class Convolution(nn.Conv2d):
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Map images of shape (batch, channels, height, width) to images of the same kind."""
         kernel, stride, padding = self.kernel_size, self.stride, self.padding
-        columns = nn.functional.unfold(images, kernel, padding=padding, stride=stride)
-        out = self.weight.flatten(1) @ columns + self.bias[:, None]
-        height = (images.shape[2] + 2 * padding[0] - kernel[0]) // stride[0] + 1
+        batch, channels, rows, columns = images.shape
+        height = (rows + 2 * padding[0] - kernel[0]) // stride[0] + 1
+        # As channels of one image the images are unfolded in one call instead of one by one.
+        stack = images.reshape(1, batch * channels, rows, columns)
+        patches = nn.functional.unfold(stack, kernel, padding=padding, stride=stride)
+        patches = patches.view(batch, channels * kernel[0] * kernel[1], -1)
+        out = self.weight.flatten(1) @ patches + self.bias[:, None]
         return out.unflatten(2, (height, -1))
 
 

@@ -61,6 +61,20 @@ def test_a_record_says_how_near_the_limit_a_step_comes():
         assert r["of limit"] == pytest.approx(r["milliseconds"] / 1e3 / shortest)
 
 
+def test_the_plain_operation_counts_its_bytes():
+    plain = bench.Bandwidth(100, "cpu")
+    assert plain.bytes == 3 * plain.a.nbytes == 3 * plain.b.nbytes
+    assert plain.a.nbytes + plain.b.nbytes == 4 * 100 * 4
+
+
+def test_the_threads_are_those_asked_for(monkeypatch):
+    asked, set_num_threads = [], torch.set_num_threads
+    monkeypatch.setattr(torch, "set_num_threads", lambda n: (asked.append(n), set_num_threads(n)))
+    before = torch.get_num_threads()
+    bench.measure(["torch-fused"], [(3,)], threads=before + 1, seconds=0)
+    assert asked == [before + 1, before]
+
+
 def test_the_threads_are_as_before(monkeypatch):
     before = torch.get_num_threads()
     with pytest.raises(ValueError, match="names must be some of.*got \\['no-such'\\]"):
@@ -106,7 +120,12 @@ def test_an_interruption_keeps_what_was_finished(tmp_path, monkeypatch):
     ("arguments", "message"),
     [
         (["--optimizers", "adam"], "adam"),
-        (["--sizes", "0"], "must be at least 1, got '0'"),
+        (["--sizes", "0"], "must be a whole number, at least 1, got '0'"),
+        (["--sizes", "inf"], "must be a whole number, at least 1, got 'inf'"),
+        (["--sizes", "1.5"], "must be a whole number, at least 1, got '1.5'"),
+        (["--sizes", "5", "--tensors", "10"], "--tensors must be at most"),
+        (["--device", "foo"], "--device must be cpu or cuda, got 'foo'"),
+        (["--out", "no-such/speed.json"], "--out must be a file in a folder that is there"),
         (["--device", "cuda:99"], "--device must be one that is there, got 'cuda:99'"),
     ],
 )
