@@ -162,8 +162,8 @@ def beale() -> Problem:
 
     .. math::
 
-        f(\theta) = \sum_{i=1}^{3} \left(c_i - \theta_1 (1 - \theta_2^i)\right)^2,
-        \qquad c = (1.5,\ 2.25,\ 2.625)
+        f(\theta) &= \sum_{i=1}^{3} \left(c_i - \theta_1 (1 - \theta_2^i)\right)^2, \\
+        c &= (1.5,\ 2.25,\ 2.625)
 
     The minimum is at (3, 0.5), the value there 0; the start is (1, 1).
 
