@@ -4,17 +4,45 @@ The optimizers are pure functions on NumPy arrays and torch tensors; ``minimize`
 function, and ``TorchOptimizer`` trains PyTorch models with them.
 """
 
-from adam_tutorial.optimizers import SGD, Adagrad, Adam, AMSGrad, RMSprop
+from adam_tutorial.optimizers import (
+    ADOPT,
+    SGD,
+    AdaBelief,
+    AdaBound,
+    Adagrad,
+    Adam,
+    Adamax,
+    AdamW,
+    Adan,
+    AMSBound,
+    AMSGrad,
+    Lion,
+    NAdam,
+    RAdam,
+    RMSprop,
+    Yogi,
+)
 from adam_tutorial.trajectory import Trajectory, minimize
 
 __all__ = [
+    "ADOPT",
     "SGD",
+    "AMSBound",
     "AMSGrad",
+    "AdaBelief",
+    "AdaBound",
     "Adagrad",
     "Adam",
+    "AdamW",
+    "Adamax",
+    "Adan",
+    "Lion",
+    "NAdam",
+    "RAdam",
     "RMSprop",
     "TorchOptimizer",
     "Trajectory",
+    "Yogi",
     "minimize",
 ]
 

@@ -19,6 +19,18 @@ LOOKS = {
     "RMSProp": {"color": "#56B4E9", "marker": "v"},
     "Adam": {"color": "#D55E00", "marker": "*"},
     "AMSGrad": {"color": "#0072B2", "marker": "P"},
+    # Beyond their seven: as far as can be from these and from each other for every kind of sight.
+    "AdamW": {"color": "#000000", "marker": "X", "markersize": 7},
+    "Adamax": {"color": "#999933", "marker": "<"},
+    "NAdam": {"color": "#7F3C8D", "marker": ">"},
+    "RAdam": {"color": "#332288", "marker": "$R$", "markersize": 8},
+    "AdaBound": {"color": "#1A85FF", "marker": "d"},
+    "AMSBound": {"color": "#003C30", "marker": "$M$", "markersize": 8},
+    "AdaBelief": {"color": "#B2182B", "marker": "$B$", "markersize": 8},
+    "Yogi": {"color": "#FF4F81", "marker": "$Y$", "markersize": 8},
+    "Lion": {"color": "#661100", "marker": "$L$", "markersize": 8},
+    "Adan": {"color": "#994F00", "marker": "$\\ominus$", "markersize": 8},
+    "ADOPT": {"color": "#C51B7D", "marker": (8, 1, 0), "markersize": 8},
 }
 
 STYLE = {

@@ -5,9 +5,29 @@ import shutil
 import numpy as np
 import pytest
 import torch
+from foreign import twin
 from torch import nn
 
-from adam_tutorial import SGD, Adagrad, Adam, AMSGrad, RMSprop, TorchOptimizer, torch_optimizer
+from adam_tutorial import (
+    ADOPT,
+    SGD,
+    AdaBelief,
+    AdaBound,
+    Adagrad,
+    Adam,
+    Adamax,
+    AdamW,
+    Adan,
+    AMSBound,
+    AMSGrad,
+    Lion,
+    NAdam,
+    RAdam,
+    RMSprop,
+    TorchOptimizer,
+    Yogi,
+    torch_optimizer,
+)
 
 ALL = [
     SGD(lr=0.1),
@@ -20,7 +40,20 @@ ALL = [
     Adam(lr=0.1, weight_decay=0.01),
     # With a short memory, so that v falls within ten steps.
     AMSGrad(lr=0.1, betas=(0.5, 0.5), weight_decay=0.01),
+    AdamW(lr=0.1, weight_decay=0.1),
+    Adamax(lr=0.1, betas=(0.5, 0.5), weight_decay=0.01),
+    NAdam(lr=0.1, weight_decay=0.01),
+    RAdam(lr=0.1, weight_decay=0.01),
+    AdaBound(lr=0.1, weight_decay=0.01, gamma=0.1),
+    AMSBound(lr=0.1, betas=(0.5, 0.5), weight_decay=0.01, gamma=0.1),
+    AdaBelief(lr=0.1, weight_decay=0.1),
+    Yogi(lr=0.1, weight_decay=0.01),
+    Lion(lr=0.1, weight_decay=0.1),
+    Adan(lr=0.1, weight_decay=0.1),
+    ADOPT(lr=0.1, weight_decay=0.01),
 ]
+# These are compiled: of the later ones those that come with operations of their own.
+COMPILED = [ALL[1], ALL[3], ALL[5], ALL[7], ALL[8], ALL[17], ALL[19]]
 needs_compiler = pytest.mark.skipif(
     shutil.which("g++") is None and shutil.which("clang++") is None, reason="no C++ compiler"
 )
@@ -45,29 +78,37 @@ def train(net, optimizer, steps=5, scheduler=None):
     return net
 
 
-def twin(optimizer, params):
-    """Return torch's own optimizer with the same hyperparameters."""
-    if isinstance(optimizer, AMSGrad):
-        return torch.optim.Adam(params, amsgrad=True, **vars(optimizer))
-    return getattr(torch.optim, type(optimizer).__name__)(params, **vars(optimizer))
-
-
 def assert_same(net, other, tolerance=1e-12):
     for p, q in zip(net.parameters(), other.parameters(), strict=True):
         torch.testing.assert_close(p, q, rtol=tolerance, atol=tolerance)
 
 
 @pytest.mark.parametrize("optimizer", ALL, ids=repr)
-def test_trains_like_torch(optimizer):
+def test_trains_like_the_other(optimizer):
     net, other = network(), network()
     train(net, TorchOptimizer(net.parameters(), optimizer), steps=10)
     train(other, twin(optimizer, other.parameters()), steps=10)
     assert_same(net, other)
 
 
+@pytest.mark.parametrize("optimizer", ALL, ids=repr)
+def test_a_step_is_that_of_the_pure_function_bit_by_bit(optimizer):
+    p = torch.tensor([1.0, -2.0, 3.0], dtype=torch.float64, requires_grad=True)
+    ours = TorchOptimizer([p], optimizer)
+    theta, state = p.detach().clone(), optimizer.init(p)
+    for _ in range(10):
+        p.grad = p.detach().sin() + 0.1
+        theta, state = optimizer.step(theta, p.grad.clone(), state)[:2]
+        ours.step()
+        assert torch.equal(p, theta)
+    for name, value in ours.state[p].items():
+        if value is not None:
+            assert torch.equal(torch.as_tensor(value), torch.as_tensor(getattr(state, name)))
+
+
 @needs_compiler
-@pytest.mark.parametrize("optimizer", [ALL[1], ALL[3], ALL[5], ALL[7], ALL[8]], ids=repr)
-def test_compiled_trains_like_torch(optimizer):
+@pytest.mark.parametrize("optimizer", COMPILED, ids=repr)
+def test_compiled_trains_like_the_other(optimizer):
     net, other = network(), network()
     train(net, TorchOptimizer(net.parameters(), optimizer, compile=True), steps=10)
     train(other, twin(optimizer, other.parameters()), steps=10)

@@ -9,11 +9,40 @@
 (array([0.05]), 1)
 """
 
+from adam_tutorial.optimizers.adabelief import AdaBelief
+from adam_tutorial.optimizers.adabound import AdaBound
 from adam_tutorial.optimizers.adagrad import Adagrad
 from adam_tutorial.optimizers.adam import Adam
+from adam_tutorial.optimizers.adamax import Adamax
+from adam_tutorial.optimizers.adamw import AdamW
+from adam_tutorial.optimizers.adan import Adan
+from adam_tutorial.optimizers.adopt import ADOPT
+from adam_tutorial.optimizers.amsbound import AMSBound
 from adam_tutorial.optimizers.amsgrad import AMSGrad
 from adam_tutorial.optimizers.base import Optimizer
+from adam_tutorial.optimizers.lion import Lion
+from adam_tutorial.optimizers.nadam import NAdam
+from adam_tutorial.optimizers.radam import RAdam
 from adam_tutorial.optimizers.rmsprop import RMSprop
 from adam_tutorial.optimizers.sgd import SGD
+from adam_tutorial.optimizers.yogi import Yogi
 
-__all__ = ["SGD", "AMSGrad", "Adagrad", "Adam", "Optimizer", "RMSprop"]
+__all__ = [
+    "ADOPT",
+    "SGD",
+    "AMSBound",
+    "AMSGrad",
+    "AdaBelief",
+    "AdaBound",
+    "Adagrad",
+    "Adam",
+    "AdamW",
+    "Adamax",
+    "Adan",
+    "Lion",
+    "NAdam",
+    "Optimizer",
+    "RAdam",
+    "RMSprop",
+    "Yogi",
+]

@@ -332,3 +332,28 @@ def maximum(x: Array, y: Array) -> Array:
     array([3., 5.])
     """
     return x.clip(min=y)
+
+
+def sign(x: Array) -> Array:
+    """Return -1, 0 or 1 in each element.
+
+    NumPy has it as a function and torch as a method; this works on both, and can be compiled.
+
+    Parameters
+    ----------
+    x : array or tensor, floating point
+        Any values.
+
+    Returns
+    -------
+    array or tensor
+        The signs, in the type of ``x``; NaN where ``x`` is NaN.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> sign(np.array([-0.5, 0.0, np.inf]))
+    array([-1.,  0.,  1.])
+    """
+    x = x.clip(-1.0, 1.0)  # infinity divided by itself would be NaN
+    return x / (abs(x) + (x == 0))

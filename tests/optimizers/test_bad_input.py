@@ -4,7 +4,24 @@ import numpy as np
 import pytest
 import torch
 
-from adam_tutorial import SGD, Adagrad, Adam, AMSGrad, RMSprop
+from adam_tutorial import (
+    ADOPT,
+    SGD,
+    AdaBelief,
+    AdaBound,
+    Adagrad,
+    Adam,
+    Adamax,
+    AdamW,
+    Adan,
+    AMSBound,
+    AMSGrad,
+    Lion,
+    NAdam,
+    RAdam,
+    RMSprop,
+    Yogi,
+)
 
 NAN, INF = float("nan"), float("inf")
 
@@ -38,6 +55,21 @@ NAN, INF = float("nan"), float("inf")
             lambda: Adagrad(initial_accumulator_value=-1),
             "initial_accumulator_value must be finite and >= 0, got -1",
         ),
+        (lambda: AdamW(weight_decay=-1), "weight_decay must be finite and >= 0, got -1"),
+        (lambda: Adamax(eps=NAN), "eps must be finite and >= 0, got nan"),
+        (lambda: NAdam(momentum_decay=-1), "momentum_decay must be finite and >= 0, got -1"),
+        (lambda: RAdam(betas=(0.9, 1)), r"betas\[1\] must be in \[0, 1\), got 1"),
+        (lambda: AdaBound(gamma=-1), "gamma must be finite and >= 0, got -1"),
+        (lambda: AMSBound(final_lr=INF), "final_lr must be finite and >= 0, got inf"),
+        (lambda: AdaBelief(eps="small"), "eps must be a number, got 'small'"),
+        (
+            lambda: Yogi(initial_accumulator_value=-1e-6),
+            "initial_accumulator_value must be finite and >= 0, got -1e-06",
+        ),
+        (lambda: Lion(betas=(-0.9, 0.99)), r"betas\[0\] must be in \[0, 1\), got -0.9"),
+        (lambda: Adan(betas=(0.9, 0.99)), r"betas must be 3 numbers, got \(0.9, 0.99\)"),
+        (lambda: Adan(betas=(0.9, 0.9, 2)), r"betas\[2\] must be in \[0, 1\), got 2"),
+        (lambda: ADOPT(lr=None), "lr must be a number, got None"),
     ],
 )
 def test_hyperparameters(make, message):
@@ -58,7 +90,12 @@ def test_hyperparameters(make, message):
     ids=str,
 )
 @pytest.mark.parametrize(
-    "optimizer", [SGD(momentum=0.9), Adagrad(), RMSprop(), Adam(), AMSGrad()], ids=repr
+    "optimizer",
+    [
+        *(SGD(momentum=0.9), Adagrad(), RMSprop(), Adam(), AMSGrad(), AdamW(), Adamax(), NAdam()),
+        *(RAdam(), AdaBound(), AMSBound(), AdaBelief(), Yogi(), Lion(), Adan(), ADOPT()),
+    ],
+    ids=repr,
 )
 def test_parameters(optimizer, theta, message):
     with pytest.raises(ValueError, match=message):

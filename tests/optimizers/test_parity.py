@@ -1,15 +1,38 @@
-"""The optimizers against torch.optim: the same steps, to the last digits that float64 holds."""
+"""The optimizers against others: the same steps, to the last digits that float64 holds.
+
+The others are those of torch.optim and, where it has none, of pytorch-optimizer.
+"""
 
 from dataclasses import replace
-from functools import partial
 
+import foreign
+import mutants
 import numpy as np
 import pytest
+import pytorch_optimizer
 import torch
 from mutants import AdamEpsInsideRoot, AdamWithoutCorrection, AMSGradOfCorrected
 
-from adam_tutorial import SGD, Adagrad, Adam, AMSGrad, RMSprop, minimize, problems
-from adam_tutorial.optimizers import Optimizer
+from adam_tutorial import (
+    ADOPT,
+    SGD,
+    AdaBelief,
+    AdaBound,
+    Adagrad,
+    Adam,
+    Adamax,
+    AdamW,
+    Adan,
+    AMSBound,
+    AMSGrad,
+    Lion,
+    NAdam,
+    RAdam,
+    RMSprop,
+    Yogi,
+    minimize,
+    problems,
+)
 
 STEEP = problems.ravine(100.0, angle=30.0)
 PROBLEMS = {
@@ -19,101 +42,139 @@ PROBLEMS = {
     "rosenbrock": problems.rosenbrock(),
     "beale": problems.beale(),
 }
-TORCH_AMSGRAD = partial(torch.optim.Adam, amsgrad=True)
 # Learning rates at which all problems stay finite; their size matters little here.
 CASES = [
-    (SGD(lr=1e-4), torch.optim.SGD),
-    (SGD(lr=1e-5, momentum=0.9), torch.optim.SGD),
-    (SGD(lr=1e-5, momentum=0.9, nesterov=True), torch.optim.SGD),
-    (SGD(lr=1e-5, momentum=0.5, weight_decay=0.1), torch.optim.SGD),
-    (Adagrad(), torch.optim.Adagrad),
-    (Adagrad(lr=0.5, lr_decay=0.01, eps=1e-3), torch.optim.Adagrad),
-    (Adagrad(lr=0.1, initial_accumulator_value=0.1, weight_decay=0.01), torch.optim.Adagrad),
-    (RMSprop(lr=1e-3), torch.optim.RMSprop),
-    (RMSprop(lr=1e-3, alpha=0.9, eps=1e-3), torch.optim.RMSprop),
-    (RMSprop(lr=1e-3, momentum=0.9, weight_decay=0.1), torch.optim.RMSprop),
-    (Adam(), torch.optim.Adam),
-    (Adam(lr=0.05, betas=(0.8, 0.99)), torch.optim.Adam),
-    (Adam(lr=0.01, betas=(0.0, 0.9), eps=1e-3), torch.optim.Adam),
-    (Adam(lr=0.01, betas=(0.95, 0.5), weight_decay=0.1), torch.optim.Adam),
-    (AMSGrad(), TORCH_AMSGRAD),
-    (AMSGrad(lr=0.05, betas=(0.8, 0.99)), TORCH_AMSGRAD),
-    (AMSGrad(lr=0.01, betas=(0.0, 0.9), eps=1e-3), TORCH_AMSGRAD),
-    (AMSGrad(lr=0.01, betas=(0.95, 0.5), weight_decay=0.1), TORCH_AMSGRAD),
+    SGD(lr=1e-4),
+    SGD(lr=1e-5, momentum=0.9),
+    SGD(lr=1e-5, momentum=0.9, nesterov=True),
+    SGD(lr=1e-5, momentum=0.5, weight_decay=0.1),
+    Adagrad(),
+    Adagrad(lr=0.5, lr_decay=0.01, eps=1e-3),
+    Adagrad(lr=0.1, initial_accumulator_value=0.1, weight_decay=0.01),
+    RMSprop(lr=1e-3),
+    RMSprop(lr=1e-3, alpha=0.9, eps=1e-3),
+    RMSprop(lr=1e-3, momentum=0.9, weight_decay=0.1),
+    Adam(),
+    Adam(lr=0.05, betas=(0.8, 0.99)),
+    Adam(lr=0.01, betas=(0.0, 0.9), eps=1e-3),
+    Adam(lr=0.01, betas=(0.95, 0.5), weight_decay=0.1),
+    AMSGrad(),
+    AMSGrad(lr=0.05, betas=(0.8, 0.99)),
+    AMSGrad(lr=0.01, betas=(0.0, 0.9), eps=1e-3),
+    AMSGrad(lr=0.01, betas=(0.95, 0.5), weight_decay=0.1),
+    AdamW(),
+    AdamW(lr=0.05, betas=(0.8, 0.99), eps=1e-3, weight_decay=0.1),
+    Adamax(),
+    Adamax(lr=0.05, betas=(0.8, 0.9), eps=1e-3, weight_decay=0.1),
+    NAdam(),
+    NAdam(lr=0.05, betas=(0.8, 0.99), eps=1e-3, weight_decay=0.1, momentum_decay=0.1),
+    # Its first steps are as long as the gradients are large.
+    RAdam(lr=1e-4),
+    RAdam(lr=1e-4, betas=(0.8, 0.9), eps=1e-3, weight_decay=0.1),
+    AdaBound(final_lr=1e-4),
+    AdaBound(lr=0.05, betas=(0.8, 0.99), eps=1e-3, weight_decay=0.1, final_lr=1e-5, gamma=0.01),
+    AMSBound(final_lr=1e-4),
+    AMSBound(lr=0.05, betas=(0.8, 0.9), eps=1e-3, weight_decay=0.1, final_lr=1e-5, gamma=0.01),
+    AdaBelief(),
+    AdaBelief(lr=0.05, betas=(0.8, 0.99), eps=1e-3, weight_decay=0.1),
+    Yogi(),
+    Yogi(lr=0.05, betas=(0.8, 0.9), weight_decay=0.1, initial_accumulator_value=0.1),
+    Lion(lr=1e-3),
+    Lion(lr=0.01, betas=(0.8, 0.9), weight_decay=0.1),
+    Adan(),
+    Adan(lr=0.05, betas=(0.9, 0.8, 0.95), eps=1e-3, weight_decay=0.1),
+    ADOPT(),
+    ADOPT(lr=0.05, betas=(0.8, 0.9), eps=1e-3, weight_decay=0.1),
 ]
 TOLERANCE = {torch.float64: 1e-12, torch.float32: 2e-5}
 
 
-def torch_run(optimizer, make, problem, dtype, steps):
-    """Return the parameters and the gradients of every step of torch's own optimizer."""
-    names = make(params=[torch.zeros(1)]).defaults
-    settings = {k: v for k, v in vars(optimizer).items() if k in names}
-    theta = torch.tensor(problem.start, dtype=dtype, requires_grad=True)
-    torch_optimizer = make([theta], **settings)
-    thetas, grads = [theta.detach().numpy().copy()], []
-    for _ in range(steps):
-        grads.append(problem.grad(thetas[-1]).astype(thetas[-1].dtype))
-        theta.grad = torch.from_numpy(grads[-1])
-        torch_optimizer.step()
-        thetas.append(theta.detach().numpy().copy())
-    return np.array(thetas), grads
+def grad_of_all(thetas):
+    """Return the gradient of each problem at its row: no optimizer here mixes the coordinates."""
+    return np.stack([p.grad(theta) for p, theta in zip(PROBLEMS.values(), thetas, strict=True)])
 
 
-def difference(optimizer, make, problem, dtype, steps):
-    """Return the largest difference of any step, relative to values above 1, absolute below.
+def runs(optimizer, dtype, steps, algorithm=None):
+    """Return the parameters of every step: ours, and those of the other implementation.
 
-    Both get the gradients of torch's run: a chaotic problem would turn the last bit of a
+    Both get the gradients of the other's run: a chaotic problem would turn the last bit of a
     rounding into another run.
     """
-    theirs, grads = torch_run(optimizer, make, problem, dtype, steps)
+    start = np.stack([problem.start for problem in PROBLEMS.values()])
+    theta = torch.tensor(start, dtype=dtype, requires_grad=True)
+    other = foreign.twin(optimizer, [theta], algorithm)
+    thetas, grads = [theta.detach().numpy().copy()], []
+    for _ in range(steps):
+        grads.append(grad_of_all(thetas[-1]).astype(thetas[-1].dtype))
+        theta.grad = torch.tensor(grads[-1])  # a copy: some change it
+        other.step()
+        thetas.append(theta.detach().numpy().copy())
     rows = iter(grads)
-    ours = minimize(optimizer, lambda theta: next(rows), theirs[0], steps).theta
-    assert ours.dtype == theirs.dtype
-    return np.max(np.abs(ours - theirs) / np.maximum(1.0, np.abs(theirs)))
+    ours = minimize(optimizer, lambda theta: next(rows), thetas[0], steps).theta
+    assert ours.dtype == thetas[0].dtype
+    return ours, np.stack(thetas)
+
+
+def difference(ours, theirs):
+    """Return the largest difference of any step, relative to values above 1, absolute below."""
+    differences = np.abs(ours - theirs) / np.maximum(1.0, np.abs(theirs))
+    return dict(zip(PROBLEMS, differences.max(axis=(0, 2)), strict=True))
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=str)
-@pytest.mark.parametrize("problem", PROBLEMS.values(), ids=PROBLEMS)
-@pytest.mark.parametrize(("optimizer", "make"), CASES, ids=[repr(case[0]) for case in CASES])
-def test_every_step_equals_torch(optimizer, make, problem, dtype):
+@pytest.mark.parametrize("optimizer", CASES, ids=repr)
+def test_every_step_equals_the_other(optimizer, dtype):
     # In float32 the roundings of a long run add up, differently in each order of operations.
     steps = 1000 if dtype == torch.float64 else 10
-    assert difference(optimizer, make, problem, dtype, steps) <= TOLERANCE[dtype]
-
-
-@pytest.mark.parametrize("problem", PROBLEMS.values(), ids=PROBLEMS)
-@pytest.mark.parametrize(("optimizer", "make"), CASES, ids=[repr(case[0]) for case in CASES])
-def test_the_steps_are_long_enough_to_be_compared(optimizer, make, problem):
-    thetas, _ = torch_run(optimizer, make, problem, torch.float64, steps=1000)
-    assert np.abs(thetas - thetas[0]).max() > 1e4 * TOLERANCE[torch.float64]
+    ours, theirs = runs(optimizer, dtype, steps)
+    for problem, found in difference(ours, theirs).items():
+        assert found <= TOLERANCE[dtype], problem
+    if dtype == torch.float64:  # and the steps were long enough to be compared
+        assert np.abs(theirs - theirs[0]).max(axis=(0, 2)).min() > 1e4 * TOLERANCE[dtype]
 
 
 @pytest.mark.parametrize("mutant", [AdamWithoutCorrection, AdamEpsInsideRoot])
 @pytest.mark.parametrize("steps", [2, 1000])
 def test_the_comparison_catches_a_wrong_adam(mutant, steps):
-    make, problem = torch.optim.Adam, PROBLEMS["flat"]
-    assert difference(mutant(lr=0.05), make, problem, torch.float64, steps) > 1e-3
+    assert difference(*runs(mutant(lr=0.05), torch.float64, steps))["flat"] > 1e-3
 
 
 @pytest.mark.parametrize("wrong", [Adam, AMSGradOfCorrected])
 def test_the_comparison_catches_a_wrong_amsgrad(wrong):
     optimizer = wrong(lr=0.05, betas=(0.8, 0.9))
-    problem = PROBLEMS["ravine"]
-    assert difference(optimizer, TORCH_AMSGRAD, problem, torch.float64, steps=1000) > 1e-3
+    assert difference(*runs(optimizer, torch.float64, 1000, AMSGrad))["ravine"] > 1e-3
 
 
 @pytest.mark.parametrize(
-    ("optimizer", "make"),
+    "mutant",
     [
-        (SGD(), torch.optim.SGD),
-        (Adagrad(), torch.optim.Adagrad),
-        (RMSprop(), torch.optim.RMSprop),
-        (Adam(), torch.optim.Adam),
-        (AMSGrad(), TORCH_AMSGRAD),
+        mutants.AdamWOfL2(lr=0.05, weight_decay=0.1),
+        mutants.AdamaxWithoutCorrection(lr=0.05),
+        mutants.NAdamWithoutSchedule(lr=0.05),
+        mutants.RAdamOneStepLate(lr=1e-4),
+        mutants.AdaBoundWithoutLower(lr=1e-5, final_lr=1e-4),
+        mutants.AMSBoundThatForgets(lr=0.05, betas=(0.8, 0.9), final_lr=1e-3),
+        mutants.AdaBeliefOfOldMean(lr=0.05),
+        mutants.YogiThatOnlyGrows(lr=0.05, betas=(0.8, 0.9)),
+        mutants.LionOfTheAverage(lr=0.01),
+        mutants.AdanWithFirstDifference(lr=0.05),
+        mutants.ADOPTWithoutClipping(lr=0.05, betas=(0.9, 0.99)),
     ],
-    ids=lambda x: repr(x) if isinstance(x, Optimizer) else "",
+    ids=lambda mutant: type(mutant).__name__,
 )
-def test_defaults_are_those_of_torch(optimizer, make):
-    defaults = make([torch.zeros(1)]).defaults
-    ours = vars(optimizer)
-    assert {k: defaults[k] for k in ours} == ours
+def test_the_comparison_catches_every_mutant(mutant):
+    assert max(difference(*runs(mutant, torch.float64, 200)).values()) > 1e-3
+
+
+DEFAULTS = {optimizer: foreign.OF[optimizer]([torch.zeros(1)]).defaults for optimizer in foreign.OF}
+
+
+@pytest.mark.parametrize("optimizer", DEFAULTS, ids=lambda optimizer: optimizer.__name__)
+def test_defaults_are_those_of_the_other(optimizer):
+    ours = vars(optimizer())
+    assert {k: DEFAULTS[optimizer][k] for k in ours} == ours
+
+
+def test_the_start_of_yogi_is_that_of_the_other():
+    defaults = pytorch_optimizer.Yogi([torch.zeros(1)]).defaults
+    assert Yogi().initial_accumulator_value == defaults["initial_accumulator"]
