@@ -31,6 +31,13 @@ LOOKS = {
     "Lion": {"color": "#661100", "marker": "$L$", "markersize": 8},
     "Adan": {"color": "#994F00", "marker": "$\\ominus$", "markersize": 8},
     "ADOPT": {"color": "#C51B7D", "marker": (8, 1, 0), "markersize": 8},
+    "Adafactor": {"color": "#00A6A6", "marker": "h"},
+    "Adam8bit": {"color": "#5D3FD3", "marker": "$8$", "markersize": 8},
+    "AdamMini": {"color": "#B8860B", "marker": "$m$", "markersize": 8},
+    "LAMB": {"color": "#4B5320", "marker": "p"},
+    "Muon": {"color": "#8B008B", "marker": "$\\mu$", "markersize": 8},
+    "ScheduleFreeAdamW": {"color": "#2E8B57", "marker": "$F$", "markersize": 8},
+    "SOAP": {"color": "#A0522D", "marker": "8"},
 }
 
 STYLE = {

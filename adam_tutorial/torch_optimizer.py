@@ -43,9 +43,10 @@ class TorchOptimizer(torch.optim.Optimizer):
     Raises
     ------
     ValueError
-        If ``params`` is empty, or holds a tensor that is not floating point or occurs twice; if a
-        group gives a hyperparameter a value that is out of its range; or if a state dict to load
-        is that of another algorithm. Nothing is changed then.
+        If ``params`` is empty, or holds a tensor that is not floating point, occurs twice or has a
+        shape that the algorithm cannot step; if a group gives a hyperparameter a value that is out
+        of its range; or if a state dict to load is that of another algorithm. Nothing is changed
+        then.
     RuntimeError
         If ``compile`` is asked for, for parameters on the CPU, on a machine without a C++ compiler,
         or (at a step) if a gradient is sparse.
@@ -84,8 +85,8 @@ class TorchOptimizer(torch.optim.Optimizer):
         Raises
         ------
         ValueError
-            If a tensor is not floating point or is there already, or if a hyperparameter is out of
-            its range.
+            If a tensor is not floating point or is there already, if a hyperparameter is out of
+            its range, or if the algorithm cannot step such a tensor.
         """
         group = dict(param_group)
         tensors = group.get("params", [])
@@ -101,7 +102,11 @@ class TorchOptimizer(torch.optim.Optimizer):
             if id(tensor) in seen:
                 raise ValueError(f"params[{i}] must be new, got the same tensor twice in a group")
             seen.add(id(tensor))
-        self._with(group)
+        optimizer = self._with(group)
+        for tensor in group["params"]:
+            tensor = tensor[1] if isinstance(tensor, tuple) else tensor
+            if isinstance(tensor, torch.Tensor):
+                optimizer.init(_shape_of(tensor))
         super().add_param_group(group)
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
@@ -117,7 +122,8 @@ class TorchOptimizer(torch.optim.Optimizer):
         ValueError
             If it is the state of another algorithm, or its groups are others.
         """
-        names = set(self._initial_state(torch.zeros(1)))
+        some = self.param_groups[0]["params"][0]
+        names = set(self._initial_state(_shape_of(some)))
         for state in state_dict["state"].values():
             if set(state) != names:
                 raise ValueError(
@@ -125,6 +131,12 @@ class TorchOptimizer(torch.optim.Optimizer):
                     f"{sorted(names)}, got {sorted(state)}"
                 )
         super().load_state_dict(state_dict)
+        # torch has turned every tensor into the type of the parameter, codes of 8 bits too. No
+        # number from 0 to 255 was changed by that.
+        for p, state in self.state.items():
+            for name, model in self._initial_state(_shape_of(p)).items():
+                if isinstance(model, torch.Tensor) and state[name] is not None:
+                    state[name] = state[name].to(model.dtype)
 
     def _initial_state(self, p: torch.Tensor, optimizer: Optimizer | None = None) -> dict[str, Any]:
         return (optimizer or self.optimizer).init(p)._asdict()
@@ -199,9 +211,15 @@ class TorchOptimizer(torch.optim.Optimizer):
             self.state[p]["t"] = t
 
     def _run(self, run: Callable, optimizer: Optimizer, params: list, numbers, decay) -> None:
-        state_type = type(optimizer.init(params[0].new_empty(0)))
+        state_type = type(optimizer.init(_shape_of(params[0])))
         states = [state_type(**{**self.state[p], "t": None}) for p in params]
-        run(optimizer, params, [p.grad for p in params], states, numbers, decay)
+        grads = [p.grad for p in params]
+        if self.compile:
+            # torch.compile takes a float64 tensor without axes for a number, and forgets what is
+            # written into it.
+            params, grads = map(_one_axis, params), map(_one_axis, grads)
+            states = [state_type(*map(_one_axis, state)) for state in states]
+        run(optimizer, list(params), list(grads), states, numbers, decay)
 
     def _check_compiler(self) -> None:
         if all(p.device.type != "cpu" for group in self.param_groups for p in group["params"]):
@@ -225,6 +243,16 @@ class TorchOptimizer(torch.optim.Optimizer):
             tensors = f"{len(group['params'])} tensors, {count} parameters"
             lines.append(f"  group {i}: {self._with(group)!r} on {tensors}")
         return "\n".join(lines)
+
+
+def _shape_of(p: torch.Tensor) -> torch.Tensor:
+    """Return a tensor of the shape and type of ``p`` that has no values and takes no memory."""
+    return torch.empty_like(p, device="meta")
+
+
+def _one_axis(x):
+    """Return ``x``; if it is a tensor without axes, a view of it with one."""
+    return x.view(1) if isinstance(x, torch.Tensor) and x.ndim == 0 else x
 
 
 def step_all(optimizer, params, grads, states, numbers, decay) -> None:

@@ -12,8 +12,9 @@ class Trajectory:
     """Every symbol of every step of a run, as arrays that are indexed by t as in the formulas.
 
     ``minimize`` makes it. Besides ``theta`` and ``grad``, its attributes are the symbols of the
-    optimizer, for Adam ``m``, ``v``, ``m_hat``, ``v_hat`` and ``update``. Each array has the shape
-    ``(steps + 1, *theta.shape)``; row 0 is NaN where a symbol has no value before the first step.
+    optimizer, for Adam ``m``, ``v``, ``m_hat``, ``v_hat`` and ``update``. Each array has a row for
+    each step and one before, most of them the shape ``(steps + 1, *theta.shape)``; row 0 is NaN
+    where a symbol has no value before the first step.
     ``len(trajectory)`` is the number of steps.
 
     Attributes
@@ -65,10 +66,9 @@ class Trajectory:
             Its index is t, from 0. Columns of a parameter that is not a single number carry the
             index of the coordinate: ``m[0]``, ``m[1]``.
         """
-        shape = self._arrays["theta"].shape[1:]
         columns = {}
         for name, array in self._arrays.items():
-            for index in np.ndindex(shape):
+            for index in np.ndindex(array.shape[1:]):
                 suffix = "[" + ", ".join(map(str, index)) + "]" if index else ""
                 columns[name + suffix] = array[(slice(None), *index)]
         return pd.DataFrame(columns, index=pd.RangeIndex(len(self) + 1, name="t"))
@@ -139,6 +139,7 @@ def minimize(
     for name, value in rows[0].items():
         if value is None:  # a buffer that this optimizer does without
             continue
-        first = before.get(name, np.full_like(value, np.nan))
+        first = before.get(name)
+        first = np.full_like(value, np.nan) if first is None else first
         arrays[name] = np.stack([first, *(row[name] for row in rows)])
     return Trajectory(arrays)

@@ -16,6 +16,8 @@ from packaging.requirements import Requirement
 # Parts of other functions, for readers of the code.
 NOT_LISTED = {
     *("step_all", "parts", "compiled_step_all"),
+    *("shape_of", "one_axis", "within", "ratio", "into", "out_of", "power_iteration"),
+    *("quantize", "dequantize", "blocks", "unblocked"),
     *("Arrays", "Bandwidth", "shapes_of", "parameters_of", "save"),
 }
 ROOT = Path(__file__).resolve().parent.parent

@@ -5,13 +5,20 @@ from dataclasses import fields
 from typing import Any
 
 import numpy as np
-from array_api_compat import array_namespace, is_array_api_obj
+from array_api_compat import array_namespace, device, is_array_api_obj
 
 Array = Any
 """A NumPy array or a torch tensor of any shape and floating-point type."""
 
 
-def number(name: str, value: float, below: float = math.inf) -> float:
+def number(
+    name: str,
+    value: float,
+    *,
+    least: float = 0.0,
+    most: float = math.inf,
+    below: float = math.inf,
+) -> float:
     """Return a hyperparameter as a Python float.
 
     Parameters
@@ -20,6 +27,8 @@ def number(name: str, value: float, below: float = math.inf) -> float:
         What the error message calls it.
     value : number
         The value to check.
+    least, most : float, default 0 and infinity
+        The value must lie between these.
     below : float, default infinity
         The value must be less than this.
 
@@ -31,7 +40,7 @@ def number(name: str, value: float, below: float = math.inf) -> float:
     Raises
     ------
     ValueError
-        Unless ``value`` is a number and ``0 <= value < below``.
+        Unless ``value`` is a finite number, ``least <= value <= most`` and ``value < below``.
     """
     try:
         if isinstance(value, (str, bool)):
@@ -39,10 +48,41 @@ def number(name: str, value: float, below: float = math.inf) -> float:
         result = float(value)
     except (TypeError, ValueError, OverflowError):
         raise ValueError(f"{name} must be a number, got {value!r}") from None
-    if not 0.0 <= result < below:
-        limits = "finite and >= 0" if below == math.inf else f"in [0, {below:g})"
+    if not (math.isfinite(result) and least <= result <= most and result < below):
+        if below < math.inf:
+            limits = f"in [{least:g}, {below:g})"
+        else:
+            limits = "finite" + f" and >= {least:g}" * (least > -math.inf)
+            limits += f" and <= {most:g}" * (most < math.inf)
         raise ValueError(f"{name} must be {limits}, got {value!r}")
     return result
+
+
+def integer(name: str, value: int, least: int = 0) -> int:
+    """Return a hyperparameter that counts something as a Python int.
+
+    Parameters
+    ----------
+    name : str
+        What the error message calls it.
+    value : int
+        The value to check.
+    least : int, default 0
+        The value must not be less than this.
+
+    Returns
+    -------
+    int
+        ``value``.
+
+    Raises
+    ------
+    ValueError
+        Unless ``value`` is an integer and ``value >= least``.
+    """
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
+        raise ValueError(f"{name} must be an integer >= {least}, got {value!r}")
+    return int(value)
 
 
 def floating(name: str, value: Array) -> Array:
@@ -94,7 +134,9 @@ class Optimizer:
     So ``TorchOptimizer`` can compile ``rule`` once and feed it new numbers at every step.
 
     Every hyperparameter with a float for its default must be finite and not negative, and those
-    that a subclass names in ``FRACTIONS`` must be below 1. A pair of floats holds two fractions.
+    that a subclass names in ``FRACTIONS`` must be below 1. A pair of floats holds two fractions;
+    where the default is None, None will do. One with an int for its default counts something. A
+    subclass gives other limits in ``LIMITS``: the keyword arguments of ``number`` or ``integer``.
 
     A subclass with a field ``weight_decay``, λ, gets L2 regularisation from here: ``step`` adds
     λθ to the gradient before ``rule`` sees it, as if the loss had the further term
@@ -115,19 +157,27 @@ class Optimizer:
     """
 
     FRACTIONS: tuple[str, ...] = ()
+    LIMITS: dict[str, dict[str, float]] = {}
 
     def __post_init__(self):
         for field in fields(self):
             name, value = field.name, getattr(self, field.name)
+            fraction = isinstance(field.default, tuple) or name in self.FRACTIONS
+            limits = self.LIMITS.get(name, {"below": 1.0} if fraction else {})
             if isinstance(field.default, tuple):
                 if not isinstance(value, (tuple, list)) or len(value) != len(field.default):
                     raise ValueError(f"{name} must be {len(field.default)} numbers, got {value!r}")
-                value = tuple(number(f"{name}[{i}]", x, below=1.0) for i, x in enumerate(value))
+                value = tuple(
+                    None if x is default is None else number(f"{name}[{i}]", x, **limits)
+                    for i, (x, default) in enumerate(zip(value, field.default, strict=True))
+                )
             elif isinstance(field.default, bool):
                 if not isinstance(value, bool):
                     raise ValueError(f"{name} must be True or False, got {value!r}")
+            elif isinstance(field.default, int):
+                value = integer(name, value, **limits)
             elif isinstance(field.default, float):
-                value = number(name, value, below=1.0 if name in self.FRACTIONS else math.inf)
+                value = number(name, value, **limits)
             # A NumPy float64 would turn float32 arrays into float64: the fields are Python's.
             object.__setattr__(self, name, value)
 
@@ -142,8 +192,8 @@ class Optimizer:
         Returns
         -------
         named tuple
-            What the optimizer remembers: ``t = 0``, the number of steps taken, and arrays like
-            ``theta``.
+            What the optimizer remembers: ``t = 0``, the number of steps taken, and arrays, most
+            of them like ``theta``.
 
         Raises
         ------
@@ -151,6 +201,35 @@ class Optimizer:
             If ``theta`` is not floating point.
         """
         raise NotImplementedError
+
+    def state_bytes(self, theta: Array) -> int:
+        """Return the memory that the state of one parameter takes: all arrays of ``init(theta)``.
+
+        Parameters
+        ----------
+        theta : array or tensor, floating point, any shape
+            The parameters. A torch tensor on the device ``"meta"`` has a shape but no values: with
+            it, the state of a parameter of any size is measured without taking any memory.
+
+        Returns
+        -------
+        int
+            The number of bytes.
+
+        Raises
+        ------
+        ValueError
+            If ``theta`` is not floating point.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from adam_tutorial import SGD, Adam
+        >>> theta = np.zeros((100, 10), dtype=np.float32)
+        >>> Adam().state_bytes(theta), SGD().state_bytes(theta)
+        (8000, 0)
+        """
+        return sum(x.nbytes for x in self.init(theta) if is_array_api_obj(x))
 
     def at(self, t: int) -> dict[str, float]:
         """Return every number that step ``t`` needs besides the arrays.
@@ -233,8 +312,8 @@ class Optimizer:
         Raises
         ------
         ValueError
-            If ``theta`` or ``grad`` is not floating point, or if the shapes or types of
-            ``theta``, ``grad`` and ``state`` differ.
+            If ``theta`` or ``grad`` is not floating point, if their shapes or types differ, or if
+            those of the arrays in ``state`` are not what ``init(theta)`` gives.
 
         Examples
         --------
@@ -247,20 +326,29 @@ class Optimizer:
         (array([0.75]), array([-0.25]), 2)
         """
         theta, grad = floating("theta", theta), floating("grad", grad)
-        self._match("grad", grad, theta)
+        self._match("grad", grad, "theta", theta)
+        initial = self.init(theta)
         for name, value in state._asdict().items():
             if is_array_api_obj(value):
-                self._match(f"state.{name}", value, theta)
+                model = getattr(initial, name, None)
+                like_theta = model is None or (model.shape, model.dtype) == (
+                    theta.shape,
+                    theta.dtype,
+                )
+                whose = ("theta", theta) if like_theta else (f"init(theta).{name}", model)
+                self._match(f"state.{name}", value, *whose)
         state = state._replace(t=state.t + 1)
         grad = self.l2(theta, grad, getattr(self, "weight_decay", None) or None)
         return self.rule(theta, grad, state, **self.at(state.t))
 
     @staticmethod
-    def _match(name: str, value: Array, theta: Array) -> None:
+    def _match(name: str, value: Array, model_name: str, model: Array) -> None:
         for what in ("shape", "dtype"):
-            mine, other = getattr(value, what), getattr(theta, what)
+            mine, other = getattr(value, what), getattr(model, what)
             if mine != other:
-                raise ValueError(f"{name} must have the {what} of theta, {other}, got {mine}")
+                raise ValueError(
+                    f"{name} must have the {what} of {model_name}, {other}, got {mine}"
+                )
 
 
 def zeros_like(theta: Array) -> Array:
@@ -283,6 +371,34 @@ def zeros_like(theta: Array) -> Array:
     """
     theta = floating("theta", theta)
     return array_namespace(theta).zeros_like(theta)
+
+
+def zeros(theta: Array, shape: tuple[int, ...], dtype: str | None = None) -> Array:
+    """Return zeros of the type, library and device of ``theta``, but of another shape.
+
+    Parameters
+    ----------
+    theta : array or tensor, floating point
+        The model of the new array.
+    shape : tuple of int
+        The shape of the new array.
+    dtype : str, optional
+        The name of another type, such as ``"uint8"``.
+
+    Returns
+    -------
+    array or tensor
+        Zeros.
+
+    Raises
+    ------
+    ValueError
+        If ``theta`` is not floating point.
+    """
+    theta = floating("theta", theta)
+    xp = array_namespace(theta)
+    dtype = theta.dtype if dtype is None else getattr(xp, dtype)
+    return xp.zeros(shape, dtype=dtype, device=device(theta))
 
 
 def full_like(theta: Array, value: float) -> Array:
@@ -344,10 +460,24 @@ def sign(x: Array) -> Array:
     x : array or tensor, floating point
         Any values.
 
+
+def mean_square(x: Array, axes: tuple[int, ...] | None = None) -> Array:
+    """Return the mean of the squares, over all elements or along some axes.
+
+    Parameters
+    ----------
+    x : array or tensor
+        What to square.
+    axes : tuple of int, optional
+        The axes to take the mean along; they are kept, with length 1.
+
     Returns
     -------
     array or tensor
         The signs, in the type of ``x``; NaN where ``x`` is NaN.
+
+
+        The mean; 0 for the mean of nothing.
 
     Examples
     --------
@@ -357,3 +487,53 @@ def sign(x: Array) -> Array:
     """
     x = x.clip(-1.0, 1.0)  # infinity divided by itself would be NaN
     return x / (abs(x) + (x == 0))
+
+
+    >>> x = np.array([[1.0, 2.0], [3.0, 4.0]])
+    >>> mean_square(x), mean_square(x, (1,))
+    (np.float64(7.5), array([[ 2.5],
+           [12.5]]))
+    """
+    if axes is None:
+        return (x**2).sum() / max(1, math.prod(x.shape))
+    count = math.prod([x.shape[axis] for axis in axes])
+    return (x**2).sum(axes, keepdims=True) / max(1, count)
+
+
+def norm(x: Array) -> Array:
+    """Return the Euclidean norm of all elements.
+
+    Parameters
+    ----------
+    x : array or tensor
+        Of any shape.
+
+    Returns
+    -------
+    array or tensor
+        A single number.
+    """
+    return (x**2).sum() ** 0.5
+
+
+def library(x: Array):
+    """Return the library that an array is of.
+
+    What it returns has the few functions that are no operators, under names that NumPy and torch
+    share. In contrast to ``array_namespace`` it can be compiled.
+
+    Parameters
+    ----------
+    x : array or tensor
+        Of NumPy or torch.
+
+    Returns
+    -------
+    module
+        ``numpy`` or ``torch``.
+    """
+    if isinstance(x, (np.ndarray, np.generic)):
+        return np
+    import torch  # only who has a tensor pays for it
+
+    return torch
