@@ -460,6 +460,20 @@ def sign(x: Array) -> Array:
     x : array or tensor, floating point
         Any values.
 
+    Returns
+    -------
+    array or tensor
+        The signs, in the type of ``x``; NaN where ``x`` is NaN.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> sign(np.array([-0.5, 0.0, np.inf]))
+    array([-1.,  0.,  1.])
+    """
+    x = x.clip(-1.0, 1.0)  # infinity divided by itself would be NaN
+    return x / (abs(x) + (x == 0))
+
 
 def mean_square(x: Array, axes: tuple[int, ...] | None = None) -> Array:
     """Return the mean of the squares, over all elements or along some axes.
@@ -474,21 +488,11 @@ def mean_square(x: Array, axes: tuple[int, ...] | None = None) -> Array:
     Returns
     -------
     array or tensor
-        The signs, in the type of ``x``; NaN where ``x`` is NaN.
-
-
         The mean; 0 for the mean of nothing.
 
     Examples
     --------
     >>> import numpy as np
-    >>> sign(np.array([-0.5, 0.0, np.inf]))
-    array([-1.,  0.,  1.])
-    """
-    x = x.clip(-1.0, 1.0)  # infinity divided by itself would be NaN
-    return x / (abs(x) + (x == 0))
-
-
     >>> x = np.array([[1.0, 2.0], [3.0, 4.0]])
     >>> mean_square(x), mean_square(x, (1,))
     (np.float64(7.5), array([[ 2.5],
