@@ -78,8 +78,8 @@ class Adafactor(Optimizer):
 
     RMS is the root of the mean square of all elements; :math:`R_0 = C_0 = 0`. A tensor of more than
     two axes is a stack of matrices; one of fewer keeps the whole
-    :math:`\hat V_t = \hat\beta_{2t} \hat V_{t-1} + (1 - \hat\beta_{2t})\, g_t^2`. There is no first
-    moment.
+    :math:`\hat V_t`, as the moving average of :math:`g_t^2` with the rate
+    :math:`\hat\beta_{2t}`. There is no first moment.
 
     This is the form of ``torch.optim.Adafactor``. The paper, Keras and Optax add their
     :math:`\epsilon_1 = 10^{-30}` to :math:`g_t^2`; here it is a lower bound. The paper has sums
@@ -131,6 +131,8 @@ class Adafactor(Optimizer):
     weight_decay: float = 0.0
 
     LIMITS = {"beta2_decay": {"least": -math.inf, "most": 0.0}, "d": {"least": 1.0}}
+
+    LIKE_THETA = False
 
     def init(self, theta):
         V = zeros(theta, theta.shape if hasattr(theta, "shape") else ())

@@ -220,6 +220,8 @@ class Adam8bit(Optimizer):
     eps: float = 1e-8
     weight_decay: float = 0.0
 
+    LIKE_THETA = False
+
     def init(self, theta):
         theta = floating("theta", theta)
         scales = (-(-math.prod(theta.shape) // BLOCK),)

@@ -114,6 +114,8 @@ class AdamMini(Optimizer):
     eps: float = 1e-8
     weight_decay: float = 0.0
 
+    LIKE_THETA = False
+
     def init(self, theta):
         m = zeros_like(theta)
         block = _within(m)

@@ -138,6 +138,8 @@ class Optimizer:
     where the default is None, None will do. One with an int for its default counts something. A
     subclass gives other limits in ``LIMITS``: the keyword arguments of ``number`` or ``integer``.
 
+    A subclass whose state has arrays of another shape or type than θ sets ``LIKE_THETA`` to False.
+
     A subclass with a field ``weight_decay``, λ, gets L2 regularisation from here: ``step`` adds
     λθ to the gradient before ``rule`` sees it, as if the loss had the further term
     :math:`\tfrac12 \lambda \lVert\theta\rVert^2`.
@@ -158,6 +160,7 @@ class Optimizer:
 
     FRACTIONS: tuple[str, ...] = ()
     LIMITS: dict[str, dict[str, float]] = {}
+    LIKE_THETA = True
 
     def __post_init__(self):
         for field in fields(self):
@@ -327,7 +330,7 @@ class Optimizer:
         """
         theta, grad = floating("theta", theta), floating("grad", grad)
         self._match("grad", grad, "theta", theta)
-        initial = self.init(theta)
+        initial = None if self.LIKE_THETA else self.init(theta)
         for name, value in state._asdict().items():
             if is_array_api_obj(value):
                 model = getattr(initial, name, None)

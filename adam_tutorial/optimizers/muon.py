@@ -138,6 +138,8 @@ class Muon(Optimizer):
                 f"got {self.adjust_lr_fn!r}"
             )
 
+    LIKE_THETA = False  # so that every step looks at the shape of θ
+
     def init(self, theta):
         B = zeros_like(theta)
         if B.ndim != 2:

@@ -138,6 +138,8 @@ class ScheduleFreeAdamW(Optimizer):
     r: float = 0.0
     weight_lr_power: float = 2.0
 
+    LIKE_THETA = False
+
     def init(self, theta):
         theta = floating("theta", theta)
         x, z = theta * 1, theta * 1  # copies

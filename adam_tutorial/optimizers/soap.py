@@ -135,6 +135,8 @@ class SOAP(Optimizer):
 
     LIMITS = {"precondition_frequency": {"least": 1}}
 
+    LIKE_THETA = False
+
     def init(self, theta):
         m, v = zeros_like(theta), zeros_like(theta)
         if m.ndim > 2:
