@@ -115,6 +115,8 @@ class AdaBelief(Optimizer):
     eps: float = 1e-16
     weight_decay: float = 0.0
 
+    DECOUPLED = True
+
     def init(self, theta):
         return AdaBeliefState(t=0, m=zeros_like(theta), s=zeros_like(theta))
 
@@ -129,9 +131,6 @@ class AdaBelief(Optimizer):
             "correction1": 1 - beta1**t,
             "correction2": 1 - beta2**t,
         }
-
-    def l2(self, theta, grad, weight_decay):
-        return grad  # the rule has the decay
 
     def rule(
         self, theta, g, state, *, lr, beta1, beta2, eps, weight_decay, correction1, correction2

@@ -133,6 +133,7 @@ class Adafactor(Optimizer):
     LIMITS = {"beta2_decay": {"least": -math.inf, "most": 0.0}, "d": {"least": 1.0}}
 
     LIKE_THETA = False
+    DECOUPLED = True
 
     def init(self, theta):
         V = zeros(theta, theta.shape if hasattr(theta, "shape") else ())
@@ -152,9 +153,6 @@ class Adafactor(Optimizer):
             "weight_decay": self.weight_decay,
         }
         return numbers if eps1 is None else numbers | {"eps1": eps1}
-
-    def l2(self, theta, grad, weight_decay):
-        return grad  # the weight decay is in the rule
 
     def rule(self, theta, g, state, *, lr, rho, beta2, eps2, d, weight_decay, eps1=None):
         if eps1 is None:

@@ -221,6 +221,7 @@ class Adam8bit(Optimizer):
     weight_decay: float = 0.0
 
     LIKE_THETA = False
+    DECOUPLED = True
 
     def init(self, theta):
         theta = floating("theta", theta)
@@ -241,9 +242,6 @@ class Adam8bit(Optimizer):
             "correction1": 1 - beta1**t,
             "correction2": 1 - beta2**t,
         }
-
-    def l2(self, theta, grad, weight_decay):
-        return grad  # the weight decay is in the rule
 
     def rule(
         self, theta, g, state, *, lr, beta1, beta2, eps, weight_decay, correction1, correction2

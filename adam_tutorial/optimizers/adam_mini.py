@@ -115,6 +115,7 @@ class AdamMini(Optimizer):
     weight_decay: float = 0.0
 
     LIKE_THETA = False
+    DECOUPLED = True
 
     def init(self, theta):
         m = zeros_like(theta)
@@ -133,9 +134,6 @@ class AdamMini(Optimizer):
             "correction1": 1 - beta1**t,
             "correction2": 1 - beta2**t,
         }
-
-    def l2(self, theta, grad, weight_decay):
-        return grad  # the weight decay is in the rule
 
     def rule(
         self, theta, g, state, *, lr, beta1, beta2, eps, weight_decay, correction1, correction2

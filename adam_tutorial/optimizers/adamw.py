@@ -113,6 +113,8 @@ class AdamW(Optimizer):
     eps: float = 1e-8
     weight_decay: float = 1e-2
 
+    DECOUPLED = True
+
     def init(self, theta):
         return AdamWState(t=0, m=zeros_like(theta), v=zeros_like(theta))
 
@@ -127,9 +129,6 @@ class AdamW(Optimizer):
             "correction1": 1 - beta1**t,
             "correction2": 1 - beta2**t,
         }
-
-    def l2(self, theta, grad, weight_decay):
-        return grad  # the rule has the decay
 
     def rule(
         self, theta, g, state, *, lr, beta1, beta2, eps, weight_decay, correction1, correction2

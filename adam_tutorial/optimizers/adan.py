@@ -128,6 +128,8 @@ class Adan(Optimizer):
     eps: float = 1e-8
     weight_decay: float = 0.0
 
+    DECOUPLED = True
+
     def init(self, theta):
         zeros = (zeros_like(theta) for _ in range(4))
         return AdanState(0, *zeros)
@@ -146,9 +148,6 @@ class Adan(Optimizer):
             "correction2": 1 - beta2**t,
             "correction3": 1 - beta3**t,
         }
-
-    def l2(self, theta, grad, weight_decay):
-        return grad  # the rule has the decay
 
     def rule(
         self, theta, g, state, *,

@@ -142,7 +142,8 @@ class Optimizer:
 
     A subclass with a field ``weight_decay``, λ, gets L2 regularisation from here: ``step`` adds
     λθ to the gradient before ``rule`` sees it, as if the loss had the further term
-    :math:`\tfrac12 \lambda \lVert\theta\rVert^2`.
+    :math:`\tfrac12 \lambda \lVert\theta\rVert^2`. One that sets ``DECOUPLED`` to True has
+    the decay in its ``rule`` instead.
 
     Raises
     ------
@@ -161,6 +162,7 @@ class Optimizer:
     FRACTIONS: tuple[str, ...] = ()
     LIMITS: dict[str, dict[str, float]] = {}
     LIKE_THETA = True
+    DECOUPLED = False
 
     def __post_init__(self):
         for field in fields(self):
@@ -292,7 +294,8 @@ class Optimizer:
         array or tensor
             ``grad + weight_decay * theta``, or ``grad`` itself.
         """
-        return grad if weight_decay is None else grad + weight_decay * theta
+        none = weight_decay is None or self.DECOUPLED
+        return grad if none else grad + weight_decay * theta
 
     def step(self, theta: Array, grad: Array, state):
         """Take one step and return it with every symbol of the algorithm.

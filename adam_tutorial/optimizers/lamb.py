@@ -117,6 +117,8 @@ class LAMB(Optimizer):
     eps: float = 1e-6
     weight_decay: float = 0.0
 
+    DECOUPLED = True
+
     def init(self, theta):
         return LAMBState(t=0, m=zeros_like(theta), v=zeros_like(theta))
 
@@ -131,9 +133,6 @@ class LAMB(Optimizer):
             "correction1": 1 - beta1**t,
             "correction2": 1 - beta2**t,
         }
-
-    def l2(self, theta, grad, weight_decay):
-        return grad  # the weight decay is in the rule
 
     def rule(
         self, theta, g, state, *, lr, beta1, beta2, eps, weight_decay, correction1, correction2

@@ -94,15 +94,14 @@ class Lion(Optimizer):
     betas: tuple[float, float] = (0.9, 0.99)
     weight_decay: float = 0.0
 
+    DECOUPLED = True
+
     def init(self, theta):
         return LionState(t=0, m=zeros_like(theta))
 
     def at(self, t):
         beta1, beta2 = self.betas
         return {"lr": self.lr, "beta1": beta1, "beta2": beta2, "weight_decay": self.weight_decay}
-
-    def l2(self, theta, grad, weight_decay):
-        return grad  # the rule has the decay
 
     def rule(self, theta, g, state, *, lr, beta1, beta2, weight_decay):
         c = beta1 * state.m + (1 - beta1) * g

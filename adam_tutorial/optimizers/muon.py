@@ -139,6 +139,7 @@ class Muon(Optimizer):
             )
 
     LIKE_THETA = False  # so that every step looks at the shape of θ
+    DECOUPLED = True
 
     def init(self, theta):
         B = zeros_like(theta)
@@ -157,9 +158,6 @@ class Muon(Optimizer):
             "c": c,
             "eps": self.eps,
         }
-
-    def l2(self, theta, grad, weight_decay):
-        return grad  # the weight decay is in the rule
 
     def rule(self, theta, g, state, *, lr, weight_decay, momentum, a, b, c, eps):
         n, m = theta.shape

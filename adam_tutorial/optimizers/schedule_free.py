@@ -139,6 +139,7 @@ class ScheduleFreeAdamW(Optimizer):
     weight_lr_power: float = 2.0
 
     LIKE_THETA = False
+    DECOUPLED = True
 
     def init(self, theta):
         theta = floating("theta", theta)
@@ -164,9 +165,6 @@ class ScheduleFreeAdamW(Optimizer):
             "power": self.weight_lr_power,
             "correction2": 1 - beta2**t,
         }
-
-    def l2(self, theta, grad, weight_decay):
-        return grad  # the weight decay is in the rule
 
     def rule(
         self, theta, g, state, *, lr, beta1, beta2, eps, weight_decay, weight_t, power, correction2

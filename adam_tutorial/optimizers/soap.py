@@ -136,6 +136,7 @@ class SOAP(Optimizer):
     LIMITS = {"precondition_frequency": {"least": 1}}
 
     LIKE_THETA = False
+    DECOUPLED = True
 
     def init(self, theta):
         m, v = zeros_like(theta), zeros_like(theta)
@@ -160,9 +161,6 @@ class SOAP(Optimizer):
         correction = (1 - beta2 ** (t - 1)) ** 0.5 / (1 - beta1 ** (t - 1))
         refresh = {"refresh": 1.0} if (t - 1) % self.precondition_frequency == 0 else {}
         return numbers | {"correction": correction} | refresh
-
-    def l2(self, theta, grad, weight_decay):
-        return grad  # the weight decay is in the rule
 
     def rule(
         self,
