@@ -67,7 +67,7 @@ class ScheduleFreeAdamW(Optimizer):
 
     .. math::
 
-        \gamma_t &= \text{lr}\; \min(1, t / \text{warmup\_steps}) \\
+        \gamma_t &= \text{lr}\; \min(1, t / \text{warmup_steps}) \\
         v_t &= \beta_2 v_{t-1} + (1 - \beta_2)\, g_t^2, \qquad
             \hat v_t = v_t / (1 - \beta_2^t) \\
         z_t &= z_{t-1} - \gamma_t \bigl( g_t / (\sqrt{\hat v_t} + \epsilon)
