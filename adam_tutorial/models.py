@@ -96,3 +96,105 @@ def small_cnn(size: int = 8, classes: int = 10) -> nn.Sequential:
         nn.Flatten(),
         nn.Linear(16 * (size // 4) ** 2, classes),
     )
+
+
+def linear(pixels: int = 64, classes: int = 10) -> nn.Sequential:
+    """Return logistic regression: one linear layer, whose loss is convex in its parameters.
+
+    Parameters
+    ----------
+    pixels : int, default 64
+        The number of pixels of an image.
+    classes : int, default 10
+        The number of classes.
+
+    Returns
+    -------
+    torch.nn.Sequential
+        From images, of shape ``(n, ...)``, to scores (logits), of shape ``(n, classes)``.
+
+    Examples
+    --------
+    >>> sum(p.numel() for p in linear().parameters())
+    650
+    """
+    return nn.Sequential(nn.Flatten(), nn.Linear(pixels, classes))
+
+
+def bag_of_words(words: int = 800, width: int = 32, classes: int = 6) -> nn.Sequential:
+    """Return the mean of the embeddings of a text's words, a hidden layer and an output layer.
+
+    Parameters
+    ----------
+    words : int, default 800
+        The number of words that the network knows.
+    width : int, default 32
+        The length of an embedding, and the number of hidden units.
+    classes : int, default 6
+        The number of classes.
+
+    Returns
+    -------
+    torch.nn.Sequential
+        From shares of the words in a text, of shape ``(n, words)``, to scores (logits), of shape
+        ``(n, classes)``. The first layer times the shares is the mean of the embeddings.
+
+    Examples
+    --------
+    >>> sum(p.numel() for p in bag_of_words().parameters())
+    26854
+    """
+    return nn.Sequential(
+        nn.Linear(words, width, bias=False),
+        nn.Linear(width, width),
+        nn.ReLU(),
+        nn.Linear(width, classes),
+    )
+
+
+class Transformer(nn.Module):
+    """A small Transformer that guesses at each place of a text what comes next.
+
+    Embeddings of the characters and of the places, layers of causal self-attention with the
+    normalisation first, and a linear layer for the scores.
+
+    Parameters
+    ----------
+    characters : int, default 27
+        The number of different characters.
+    length : int, default 32
+        The most characters in a text.
+    width : int, default 32
+        The length of the vector of a place; a multiple of ``heads``.
+    heads : int, default 2
+        The number of attention heads.
+    layers : int, default 2
+        The number of layers.
+
+    Examples
+    --------
+    >>> sum(p.numel() for p in Transformer().parameters())
+    19931
+    """
+
+    def __init__(self, characters=27, length=32, width=32, heads=2, layers=2):
+        super().__init__()
+        self.characters = nn.Embedding(characters, width)
+        self.places = nn.Embedding(length, width)
+        self.layers = nn.ModuleList(
+            nn.TransformerEncoderLayer(
+                width, heads, 2 * width, dropout=0.0, batch_first=True, norm_first=True
+            )
+            for _ in range(layers)
+        )
+        self.norm = nn.LayerNorm(width)
+        self.scores = nn.Linear(width, characters)
+
+    def forward(self, texts: torch.Tensor) -> torch.Tensor:
+        """Map characters by number, of shape (n, length), to scores of (n, characters, length)."""
+        length = texts.shape[1]
+        x = self.characters(texts) + self.places.weight[:length]
+        later = nn.Transformer.generate_square_subsequent_mask(length, dtype=x.dtype)
+        for layer in self.layers:
+            x = layer(x, src_mask=later, is_causal=True)
+        return self.scores(self.norm(x)).movedim(-1, 1)

@@ -187,6 +187,34 @@ class TorchOptimizer(torch.optim.Optimizer):
                 self._step_all(optimizer, params, t)
         return loss
 
+    @torch.no_grad()
+    def swap_average(self) -> None:
+        """Exchange the parameters and their averages, for an algorithm whose result is an average.
+
+        Of the algorithms here that is ``ScheduleFreeAdamW``; with the others nothing happens. Call
+        it before the model is tested or saved, and again before the next step.
+
+        Examples
+        --------
+        >>> from adam_tutorial.optimizers import ScheduleFreeAdamW
+        >>> p = torch.nn.Parameter(torch.ones(1))
+        >>> optimizer = TorchOptimizer([p], ScheduleFreeAdamW(lr=0.1, betas=(0.5, 0.999)))
+        >>> for _ in range(2):
+        ...     p.grad = torch.ones(1)
+        ...     optimizer.step()
+        >>> round(p.item(), 3), round(optimizer.state[p]["x"].item(), 3)
+        (0.825, 0.85)
+        >>> optimizer.swap_average()
+        >>> round(p.item(), 3), round(optimizer.state[p]["x"].item(), 3)
+        (0.85, 0.825)
+        """
+        name = self.optimizer.AVERAGE
+        for p, state in self.state.items():
+            if name is not None and state:
+                theta = p.clone()
+                p.copy_(state[name])
+                state[name].copy_(theta)
+
     def _complete_state(self, optimizer: Optimizer, p: torch.Tensor) -> None:
         """Give a parameter its first state, and a buffer that a new hyperparameter calls for."""
         state = self.state[p]

@@ -23,13 +23,14 @@ REPRODUCIBLE = 1e-8
 
 def fit(
     model: Callable[[], nn.Module],
-    optimizer: Optimizer,
+    optimizer: Optimizer | Callable[[nn.Module], list[TorchOptimizer]],
     data: Dataset,
     *,
     epochs: int,
     batch_size: int = 64,
     seed: int = 0,
     scale: float = 1.0,
+    schedule: Callable[[float], float] | None = None,
 ) -> tuple[nn.Module, pd.DataFrame]:
     """Train a classifier in float64 and return it with its learning curve.
 
@@ -38,20 +39,26 @@ def fit(
     Parameters
     ----------
     model : callable
-        Makes the network, for example ``models.small_cnn``. The network takes images of shape
-        ``(n, 1, height, width)`` and gives scores of shape ``(n, classes)``.
-    optimizer : Optimizer
-        For example ``Adam(lr=1e-2)``.
+        Makes the network, for example ``models.small_cnn``. The network takes a batch of the data's
+        examples, such as images of shape ``(n, 1, height, width)``, and gives scores of shape
+        ``(n, classes)``; or ``(n, classes, length)`` if each place of an example has a class.
+    optimizer : Optimizer, or callable
+        For example ``Adam(lr=1e-2)``. A function gets the network and returns a list of
+        ``TorchOptimizer``, where one algorithm is not for all of the parameters.
     data : Dataset
         What ``datasets.load`` gives.
     epochs : int
-        How often to go through the training images, each time in a new random order.
+        How often to go through the training examples, each time in a new random order.
     batch_size : int, default 64
-        Images in a batch. The last images of an epoch, if too few for a batch, are left out.
+        Examples in a batch. The last examples of an epoch, if too few for a batch, are left out.
     seed : int, default 0
-        Decides the initial weights and the order of the images, and nothing else does.
+        Decides the initial weights and the order of the examples, and nothing else does.
     scale : float, default 1
         Factor on the initial weights.
+    schedule : callable, optional
+        From the part of the training that is done, from 0 to 1, to a factor on the learning rate,
+        and on AdaBound's ``final_lr``; for example ``linear_decay``. By default the learning rate
+        stays.
 
     Returns
     -------
@@ -65,7 +72,7 @@ def fit(
     ------
     ValueError
         If ``epochs`` is not an integer of at least 1, or ``batch_size`` not one from 1 to the
-        number of training images.
+        number of training examples.
 
     Examples
     --------
@@ -86,30 +93,59 @@ def fit(
     # Layers such as dropout draw from torch's own generator: it is the caller's again afterwards.
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return _fit(_in_float64(model), optimizer, data, epochs, batch_size, seed, scale)
+        net = _in_float64(model)
+        with torch.no_grad():
+            for p in net.parameters():
+                p.mul_(scale)
+        single = isinstance(optimizer, Optimizer)
+        steppers = [TorchOptimizer(net.parameters(), optimizer)] if single else optimizer(net)
+        return net, _fit(net, steppers, data, epochs, batch_size, seed, schedule)
 
 
-def _fit(net, optimizer, data, epochs, batch_size, seed, scale) -> tuple[nn.Module, pd.DataFrame]:
-    with torch.no_grad():
-        for p in net.parameters():
-            p.mul_(scale)
-    torch_optimizer = TorchOptimizer(net.parameters(), optimizer)
+def linear_decay(done: float) -> float:
+    """Return a factor on the learning rate that falls from 1 to 0 in a straight line.
+
+    Parameters
+    ----------
+    done : float
+        The part of the training that is done, from 0 to 1.
+
+    Returns
+    -------
+    float
+        1 - ``done``.
+    """
+    return 1 - done
+
+
+def _fit(net, steppers, data, epochs, batch_size, seed, schedule) -> pd.DataFrame:
     x, y = torch.from_numpy(data.x_train), torch.from_numpy(data.y_train)
     order = torch.Generator().manual_seed(seed)
+    steps, step = epochs * (len(y) // batch_size), 0
+    groups = [group for stepper in steppers for group in stepper.param_groups]
+    rates = [{k: group[k] for k in ("lr", "final_lr") if k in group} for group in groups]
 
-    rows = [{"train_loss": np.nan, **_evaluate(net, data)}]
+    rows = [{"train_loss": np.nan, **_evaluate(net, steppers, data)}]
     for _ in range(epochs):
         losses = []
         for batch in torch.randperm(len(y), generator=order).split(batch_size):
             if len(batch) < batch_size:
                 break
+            if schedule is not None:
+                for group, rate in zip(groups, rates, strict=True):
+                    group.update({k: value * schedule(step / steps) for k, value in rate.items()})
             loss = nn.functional.cross_entropy(net(x[batch]), y[batch])
-            torch_optimizer.zero_grad()
+            net.zero_grad()
             loss.backward()
-            torch_optimizer.step()
+            for stepper in steppers:
+                stepper.step()
             losses.append(loss.item())
-        rows.append({"train_loss": np.mean(losses), **_evaluate(net, data)})
-    return net, pd.DataFrame(rows).rename_axis("epoch")
+            step += 1
+        rows.append({"train_loss": np.mean(losses), **_evaluate(net, steppers, data)})
+    # What is returned is what was evaluated.
+    for stepper in steppers:
+        stepper.swap_average()
+    return pd.DataFrame(rows).rename_axis("epoch")
 
 
 def _in_float64(model: Callable[[], nn.Module]) -> nn.Module:
@@ -124,18 +160,19 @@ def _in_float64(model: Callable[[], nn.Module]) -> nn.Module:
 
 @torch.no_grad()
 def predict(net: nn.Module, x: np.ndarray) -> torch.Tensor:
-    """Return the network's scores for images, in evaluation mode and without gradients.
+    """Return the network's scores for examples, in evaluation mode and without gradients.
 
     Parameters
     ----------
     net : torch.nn.Module
         A network, for example from ``fit``. It is in the same mode afterwards as before.
-    x : array of shape (n, 1, height, width)
-        The images, of the floating-point type of the network's weights.
+    x : array of shape (n, ...)
+        The examples, such as images of shape ``(n, 1, height, width)``, of the type that the
+        network takes.
 
     Returns
     -------
-    tensor of shape (n, classes)
+    tensor of shape (n, classes) or (n, classes, length)
         The scores (logits).
     """
     training = net.training
@@ -146,27 +183,31 @@ def predict(net: nn.Module, x: np.ndarray) -> torch.Tensor:
 
 
 def accuracy(net: nn.Module, x: np.ndarray, y: np.ndarray) -> float:
-    """Return the part of the images that the network puts into the right class.
+    """Return the part of the examples that the network puts into the right class.
 
     Parameters
     ----------
     net : torch.nn.Module
         A network, for example from ``fit``.
-    x : array of shape (n, 1, height, width)
-        The images, as for ``predict``.
-    y : array of shape (n,)
-        The class of each image.
+    x : array of shape (n, ...)
+        The examples, as for ``predict``.
+    y : array of shape (n,) or (n, length)
+        The class of each example, or of each place in it.
 
     Returns
     -------
     float
-        From 0 to 1. The class of an image is the one with the highest score.
+        From 0 to 1. The class that the network takes is the one with the highest score.
     """
     return (predict(net, x).argmax(dim=1).numpy() == y).mean().item()
 
 
-def _evaluate(net: nn.Module, data: Dataset) -> dict[str, float]:
+def _evaluate(net: nn.Module, steppers: list, data: Dataset) -> dict[str, float]:
+    for stepper in steppers:
+        stepper.swap_average()
     scores, y = predict(net, data.x_val), torch.from_numpy(data.y_val)
+    for stepper in steppers:
+        stepper.swap_average()
     return {
         "val_loss": nn.functional.cross_entropy(scores, y).item(),
         "val_accuracy": (scores.argmax(dim=1) == y).double().mean().item(),

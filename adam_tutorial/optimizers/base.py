@@ -145,6 +145,8 @@ class Optimizer:
     :math:`\tfrac12 \lambda \lVert\theta\rVert^2`. One that sets ``DECOUPLED`` to True has
     the decay in its ``rule`` instead.
 
+    Where the result of training is not θ but an average, ``AVERAGE`` is its name in the state.
+
     Raises
     ------
     ValueError
@@ -163,6 +165,7 @@ class Optimizer:
     LIMITS: dict[str, dict[str, float]] = {}
     LIKE_THETA = True
     DECOUPLED = False
+    AVERAGE: str | None = None
 
     def __post_init__(self):
         for field in fields(self):

@@ -140,6 +140,7 @@ class ScheduleFreeAdamW(Optimizer):
 
     LIKE_THETA = False
     DECOUPLED = True
+    AVERAGE = "x"
 
     def init(self, theta):
         theta = floating("theta", theta)

@@ -1,0 +1,426 @@
+"""All optimizers on the same tasks and the same grid: ``python -m adam_tutorial.study``.
+
+A run is a task, an optimizer, a learning rate and a seed. Each is independent of the others, so
+that any part of the study can be computed again, alone, with the same result. What is finished
+stands in the file at once: a study that is interrupted goes on where it stopped.
+"""
+
+import argparse
+import functools
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import joblib
+import numpy as np
+import pandas as pd
+import torch
+from torch import nn
+from tqdm import tqdm
+
+from adam_tutorial import datasets, models, problems
+from adam_tutorial.optimizers import (
+    ADOPT,
+    LAMB,
+    SGD,
+    SOAP,
+    AdaBelief,
+    AdaBound,
+    Adafactor,
+    Adagrad,
+    Adam,
+    Adam8bit,
+    Adamax,
+    AdamMini,
+    AdamW,
+    Adan,
+    AMSBound,
+    AMSGrad,
+    Lion,
+    Muon,
+    NAdam,
+    Optimizer,
+    RAdam,
+    RMSprop,
+    ScheduleFreeAdamW,
+    Yogi,
+)
+from adam_tutorial.torch_optimizer import TorchOptimizer
+from adam_tutorial.training import accuracy, fit, linear_decay
+
+# But for the learning rate, each has its own default hyperparameters. The names are those of
+# plotting.LOOKS.
+OPTIMIZERS: dict[str, Optimizer] = {
+    "SGD": SGD(),
+    "Momentum": SGD(momentum=0.9),
+    "Adagrad": Adagrad(),
+    "RMSProp": RMSprop(),
+    "Adam": Adam(),
+    "AMSGrad": AMSGrad(),
+    "AdamW": AdamW(),
+    "Adamax": Adamax(),
+    "NAdam": NAdam(),
+    "RAdam": RAdam(),
+    "AdaBound": AdaBound(),
+    "AMSBound": AMSBound(),
+    "AdaBelief": AdaBelief(),
+    "Yogi": Yogi(),
+    "Lion": Lion(),
+    "Adan": Adan(),
+    "ADOPT": ADOPT(),
+    "LAMB": LAMB(),
+    "Adafactor": Adafactor(),
+    "AdamMini": AdamMini(),
+    "Adam8bit": Adam8bit(),
+    "ScheduleFreeAdamW": ScheduleFreeAdamW(),
+    # With this factor one learning rate serves Muon, and AdamW beside it.
+    "Muon": Muon(adjust_lr_fn="match_rms_adamw"),
+    "SOAP": SOAP(),
+}
+
+LRS = tuple(float(f"{10 ** (k / 2):.2g}") for k in range(-8, 3))
+"""The learning rates: two in each power of ten, from 1e-4 to 10."""
+
+SEEDS = 5
+"""The number of seeds."""
+
+COLUMNS = ["task", "optimizer", "lr", "seed", "loss", "accuracy"]
+KEY = COLUMNS[:4]
+
+
+@dataclass(frozen=True)
+class Training:
+    """A network to train; its results are the validation loss and the test accuracy at the end.
+
+    Parameters
+    ----------
+    data : str
+        The name of the data set, for ``datasets.load``.
+    model : callable
+        Makes the network.
+    epochs : int
+        How often to go through the training examples.
+    batch_size : int
+        Examples in a batch.
+    """
+
+    data: str
+    model: Callable[[], nn.Module]
+    epochs: int
+    batch_size: int
+
+    def steppable(self, name: str) -> bool:
+        """Return whether the optimizer of this name can take part (bool)."""
+        return name != "Muon" or bool(_hidden_matrices(self.matrices()))
+
+    def matrices(self) -> nn.Module:
+        """Make the network, with each kernel of a convolution as a matrix, one row an output."""
+        net = self.model()
+        for layer in net.modules():
+            if isinstance(layer, models.Convolution):
+                layer.weight = nn.Parameter(layer.weight.detach().flatten(1))
+        return net
+
+    def run(self, optimizer: Optimizer, seed: int) -> dict[str, float]:
+        """Train, and return the validation loss and the test accuracy.
+
+        The learning rate falls to 0 in a straight line; Schedule-Free AdamW keeps it, as is meant.
+        """
+        data = _load(self.data)
+        schedule = None if isinstance(optimizer, ScheduleFreeAdamW) else linear_decay
+        net, curve = fit(
+            self.matrices,
+            (lambda net: with_muon(net, optimizer)) if isinstance(optimizer, Muon) else optimizer,
+            data,
+            epochs=self.epochs,
+            batch_size=self.batch_size,
+            seed=seed,
+            schedule=schedule,
+        )
+        loss = curve["val_loss"].iloc[-1]
+        if not np.isfinite(loss):
+            return {"loss": np.inf, "accuracy": np.nan}
+        return {"loss": loss, "accuracy": accuracy(net, data.x_test, data.y_test)}
+
+
+@dataclass(frozen=True)
+class Minimisation:
+    """A function of two coordinates; its result is the height above the minimum at the end.
+
+    Parameters
+    ----------
+    problem : Problem
+        The function.
+    steps : int
+        How many steps to take, at a constant learning rate and without weight decay.
+    shift : float, default 0
+        By how much to move the function, along both coordinates.
+    """
+
+    problem: problems.Problem
+    steps: int
+    shift: float = 0.0
+
+    def steppable(self, name: str) -> bool:
+        """Return whether the optimizer of this name can take part (bool)."""
+        return name != "Muon"
+
+    def run(self, optimizer: Optimizer, seed: int) -> dict[str, float]:
+        """Minimise from a point near the problem's start and return the height that is left."""
+        if hasattr(optimizer, "weight_decay"):
+            optimizer = replace(optimizer, weight_decay=0.0)
+        noise = 0.2 * np.random.default_rng(seed).standard_normal(2)
+        theta = self.problem.start + self.shift + noise
+        state = optimizer.init(theta)
+        with np.errstate(all="ignore"):
+            for _ in range(self.steps):
+                grad = self.problem.grad(theta - self.shift)
+                if not np.isfinite(grad).all():
+                    break
+                step = optimizer.step(theta, grad, state)
+                theta, state = step.theta, step.state
+            if optimizer.AVERAGE:
+                theta = getattr(state, optimizer.AVERAGE)
+            lowest = self.problem.value(self.problem.minimum)
+            height = self.problem.value(theta - self.shift) - lowest
+        return {"loss": float(height) if np.isfinite(height) else np.inf, "accuracy": np.nan}
+
+
+TASKS: dict[str, Training | Minimisation] = {
+    "convex": Training("digits", models.linear, epochs=8, batch_size=64),
+    "cnn": Training("digits", models.small_cnn, epochs=8, batch_size=64),
+    "text": Training("docstrings", models.bag_of_words, epochs=4, batch_size=64),
+    "transformer": Training("characters", models.Transformer, epochs=2, batch_size=32),
+    # Away from the origin, to which the steps of LAMB and Adafactor are drawn: they grow with θ.
+    "ravine": Minimisation(problems.ravine(condition=100, angle=30), steps=300, shift=3.0),
+    "rosenbrock": Minimisation(problems.rosenbrock(), steps=300),
+    "beale": Minimisation(problems.beale(), steps=300),
+}
+
+
+@functools.cache
+def _load(name: str) -> datasets.Dataset:
+    return datasets.load(name)
+
+
+def _hidden_matrices(net: nn.Module) -> list[nn.Parameter]:
+    """Return the matrices between the first layer and the last: what Muon is made for."""
+    layers = [m for m in net.modules() if isinstance(m, (nn.Linear, nn.Conv2d, nn.Embedding))]
+    outer = [layers[0], layers[-1], *(m for m in layers if isinstance(m, nn.Embedding))]
+    kept = {id(p) for layer in outer for p in layer.parameters()}
+    return [p for p in net.parameters() if p.ndim == 2 and id(p) not in kept]
+
+
+def with_muon(net: nn.Module, muon: Muon) -> list[TorchOptimizer]:
+    """Return Muon for the hidden matrices of a network, and AdamW for all else.
+
+    Parameters
+    ----------
+    net : torch.nn.Module
+        The network; its embeddings, its first and its last layer are left to AdamW.
+    muon : Muon
+        Muon; AdamW has the same learning rate.
+
+    Returns
+    -------
+    list of TorchOptimizer
+        The two, for ``training.fit``.
+    """
+    hidden = _hidden_matrices(net)
+    ids = {id(p) for p in hidden}
+    rest = [p for p in net.parameters() if id(p) not in ids]
+    return [TorchOptimizer(hidden, muon), TorchOptimizer(rest, AdamW(lr=muon.lr))]
+
+
+def run(task: str, optimizer: str, lr: float, seed: int) -> dict[str, float]:
+    """Carry out one run of the study.
+
+    Parameters
+    ----------
+    task : str
+        One of ``TASKS``.
+    optimizer : str
+        One of ``OPTIMIZERS``.
+    lr : float
+        The learning rate.
+    seed : int
+        Decides the initial weights and the batches, or the start.
+
+    Returns
+    -------
+    dict
+        ``loss``, the validation loss at the end, or the height above the minimum, with infinity
+        for what is not finite; and ``accuracy``, the test accuracy from 0 to 1, or NaN for a
+        function.
+
+    Raises
+    ------
+    ValueError
+        If there is no such task or optimizer, or the optimizer cannot step the task's parameters.
+
+    Examples
+    --------
+    >>> run("rosenbrock", "Adam", lr=0.1, seed=0)["loss"] < 0.1
+    True
+    """
+    if task not in TASKS:
+        raise ValueError(f"task must be one of {', '.join(TASKS)}, got {task!r}")
+    if optimizer not in OPTIMIZERS:
+        raise ValueError(f"optimizer must be one of {', '.join(OPTIMIZERS)}, got {optimizer!r}")
+    if not TASKS[task].steppable(optimizer):
+        raise ValueError(f"optimizer must be one that can step {task!r}, got {optimizer!r}")
+    return TASKS[task].run(replace(OPTIMIZERS[optimizer], lr=lr), seed)
+
+
+def keys(tasks: list[str], optimizers: list[str], lrs: list[float], seeds: int) -> list[tuple]:
+    """Return every run as (task, optimizer, lr, seed), without what cannot be stepped.
+
+    A whole study with one seed comes first, so that a study that is cut short has all tasks and optimizers.
+    """
+    return [
+        (task, optimizer, lr, seed)
+        for seed in range(seeds)
+        for task in tasks
+        for optimizer in optimizers
+        if TASKS[task].steppable(optimizer)
+        for lr in lrs
+    ]
+
+
+def read(path: Path) -> pd.DataFrame:
+    """Return the finished runs of a file.
+
+    Parameters
+    ----------
+    path : path
+        What the command wrote. A last line that an interruption cut off is not read.
+
+    Returns
+    -------
+    DataFrame
+        A row for each run, in the order in which they ended; the columns ``task``, ``optimizer``,
+        ``lr``, ``seed``, ``loss`` and ``accuracy``.
+
+    Raises
+    ------
+    ValueError
+        If the file is not one of this command.
+    """
+    whole = path.read_text(encoding="utf-8").rpartition("\n")[0].splitlines()
+    rows = [line.split(",") for line in whole]
+    if not rows or rows[0] != COLUMNS or any(len(row) != len(COLUMNS) for row in rows):
+        raise ValueError(f"path must be a file of this study, got {str(path)!r}")
+    try:
+        table = pd.DataFrame(rows[1:], columns=COLUMNS).astype(
+            {"lr": float, "seed": int, "loss": float, "accuracy": float}
+        )
+    except ValueError:
+        raise ValueError(f"path must be a file of this study, got {str(path)!r}") from None
+    return table
+
+
+def write(path: Path, todo: list[tuple], jobs: int = -1) -> None:
+    """Carry out those of the runs that the file does not have, and add each when it is finished.
+
+    Parameters
+    ----------
+    path : path
+        A file of an earlier study, to complete, or one to make.
+    todo : list of (task, optimizer, lr, seed)
+        The runs, as from ``keys``.
+    jobs : int, default -1
+        Number of processes, -1: one for each core. The results do not depend on it.
+
+    Raises
+    ------
+    ValueError
+        If there is a file that is not one of this study. It is left as it is.
+    """
+    if path.exists():
+        known = set(read(path)[KEY].itertuples(index=False, name=None))
+        whole = path.read_bytes().rpartition(b"\n")
+        if whole[2]:  # what an interruption cut off
+            path.write_bytes(whole[0] + b"\n")
+    else:
+        known = set()
+        path.write_text(",".join(COLUMNS) + "\n", encoding="utf-8")
+    left = [key for key in todo if key not in known]
+    tasks = (joblib.delayed(_row)(*key) for key in left)
+    done = joblib.Parallel(n_jobs=jobs, return_as="generator_unordered", batch_size=1)(tasks)
+    with path.open("a", encoding="utf-8") as file:
+        bar = tqdm(done, total=len(todo), initial=len(todo) - len(left), disable=None, desc="runs")
+        for row in bar:
+            file.write(",".join(row) + "\n")
+            file.flush()
+
+
+def _row(task: str, optimizer: str, lr: float, seed: int) -> list[str]:
+    torch.set_num_threads(1)
+    result = run(task, optimizer, lr, seed)
+    return [task, optimizer, f"{lr:g}", str(seed), *(f"{result[k]:.8g}" for k in COLUMNS[4:])]
+
+
+def _parser() -> argparse.ArgumentParser:
+    def rate(text):
+        value = float(text)
+        if not (np.isfinite(value) and value > 0):
+            raise argparse.ArgumentTypeError(f"must be finite and > 0, got {text!r}")
+        return value
+
+    def whole(text):
+        value = int(text)
+        if value < 1:
+            raise argparse.ArgumentTypeError(f"must be a whole number, at least 1, got {text!r}")
+        return value
+
+    def names(options):
+        return {"nargs": "+", "metavar": "NAME", "choices": list(options), "default": list(options)}
+
+    parser = argparse.ArgumentParser(
+        prog="python -m adam_tutorial.study",
+        description="Run all optimizers on the same tasks, learning rates and seeds.",
+        epilog="A study that is interrupted goes on where it stopped.",
+    )
+    add = parser.add_argument
+    add("--tasks", **names(TASKS), help="default: all of " + ", ".join(TASKS))
+    add("--optimizers", **names(OPTIMIZERS), help="default: all of " + ", ".join(OPTIMIZERS))
+    add("--lrs", nargs="+", metavar="LR", type=rate, default=list(LRS), help="learning rates")
+    add("--seeds", metavar="N", type=whole, default=SEEDS, help=f"how many (default: {SEEDS})")
+    add("--jobs", metavar="J", type=whole, help="processes (default: one for each core)")
+    add("--out", metavar="FILE", type=Path, required=True, help="CSV file to write or to complete")
+    return parser
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Carry out the runs that the command line asks for; ``--help`` lists its options.
+
+    Parameters
+    ----------
+    arguments : list of str, optional
+        The command line; by default that of the process.
+
+    Raises
+    ------
+    SystemExit
+        With a message, if the command line asks for what cannot be.
+    """
+    parser = _parser()
+    args = parser.parse_args(arguments)
+    if args.out.is_dir() or not args.out.absolute().parent.is_dir():
+        parser.error(f"--out must be a file in a folder that is there, got {str(args.out)!r}")
+    todo = keys(args.tasks, args.optimizers, args.lrs, args.seeds)
+    if not todo:
+        parser.error(f"--optimizers must have one for --tasks, got {args.optimizers}")
+    try:
+        write(args.out, todo, args.jobs or -1)
+    except ValueError as error:
+        parser.error(str(error))
+    print(f"{len(todo)} runs stand in {args.out}.")
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except KeyboardInterrupt:
+        sys.exit("\nInterrupted; what was finished is in the file. The same command goes on.")
