@@ -276,7 +276,7 @@ def run(task: str, optimizer: str, lr: float, seed: int) -> dict[str, float]:
 def keys(tasks: list[str], optimizers: list[str], lrs: list[float], seeds: int) -> list[tuple]:
     """Return every run as (task, optimizer, lr, seed), without what cannot be stepped.
 
-    A whole study with one seed comes first, so that a study that is cut short has all tasks and optimizers.
+    The first seed comes first, with all else: a study that is cut short is whole with fewer seeds.
     """
     return [
         (task, optimizer, lr, seed)
@@ -420,7 +420,10 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
+    # The other processes find the functions under the name of the module, not in __main__.
+    from adam_tutorial import study
+
     try:
-        main()
+        study.main()
     except KeyboardInterrupt:
         sys.exit("\nInterrupted; what was finished is in the file. The same command goes on.")
