@@ -261,8 +261,9 @@ def run(task: str, optimizer: str, lr: float, seed: int) -> dict[str, float]:
 
     Examples
     --------
-    >>> run("rosenbrock", "Adam", lr=0.1, seed=0)["loss"] < 0.1
-    True
+    >>> result = run("beale", "Adam", lr=0.1, seed=0)
+    >>> result["loss"] < 0.01, result["accuracy"]
+    (True, nan)
     """
     if task not in TASKS:
         raise ValueError(f"task must be one of {', '.join(TASKS)}, got {task!r}")
@@ -277,6 +278,20 @@ def keys(tasks: list[str], optimizers: list[str], lrs: list[float], seeds: int) 
     """Return every run as (task, optimizer, lr, seed), without what cannot be stepped.
 
     The first seed comes first, with all else: a study that is cut short is whole with fewer seeds.
+
+    Parameters
+    ----------
+    tasks, optimizers : lists of str
+        Which of ``TASKS`` and ``OPTIMIZERS``.
+    lrs : list of floats
+        The learning rates.
+    seeds : int
+        The number of seeds.
+
+    Returns
+    -------
+    list of tuples
+        The runs, for ``write``.
     """
     return [
         (task, optimizer, lr, seed)

@@ -50,5 +50,46 @@ def test_mnist_has_the_same_form_as_the_digits(monkeypatch):
 
 
 def test_an_unknown_name():
-    with pytest.raises(ValueError, match="name must be 'digits' or 'mnist', got 'cifar'"):
+    with pytest.raises(ValueError, match="name must be one of 'digits', .*, got 'cifar'"):
         datasets.load("cifar")
+
+
+def test_sentences_belong_to_one_package_and_do_not_name_it():
+    table = datasets.sentences()
+    assert table.groupby("package").size().to_dict() == dict.fromkeys(datasets.PACKAGES, 700)
+    assert table["sentence"].is_unique
+    words = table["sentence"].str.split(" ")
+    assert words.str.len().between(4, 30).all()
+    assert table["sentence"].str.fullmatch("[a-z ]+").all()
+    assert not words.explode().isin(datasets.PACKAGES).any()
+
+
+def test_sentences_are_those_of_the_docstrings(tmp_path):
+    path = tmp_path / "some.py"
+    path.write_text('"""One two. Three."""\ndef f():\n    """Four\n    five."""\n    "six"\n')
+    assert list(datasets._docstrings_of(path)) == ["One two. Three.", "Four\nfive."]
+    path.write_text("print 'of another Python'")
+    assert list(datasets._docstrings_of(path)) == []
+
+
+@pytest.mark.parametrize("bad", [0, True, 2.5, 10**6])
+def test_a_bad_number_of_sentences(bad):
+    with pytest.raises(ValueError, match=f"^per_package must be .*got {bad}$"):
+        datasets.sentences(bad)
+
+
+def test_words_become_their_shares():
+    data = datasets.load("docstrings")
+    assert data.x_train.shape == (2800, 800)
+    sums = data.x_train.sum(axis=1)
+    assert np.all(np.isclose(sums, 1) | (sums == 0))
+    assert np.bincount(data.y_test, minlength=6).min() > 110
+
+
+def test_the_next_character_is_the_class():
+    data = datasets.load("characters")
+    for part in ("train", "val", "test"):
+        x, y = getattr(data, f"x_{part}"), getattr(data, f"y_{part}")
+        np.testing.assert_array_equal(np.append(x.ravel()[1:], y[-1, -1]), y.ravel())
+    text = "".join(datasets.CHARACTERS[i] for i in data.x_test.ravel())
+    assert " the " in text

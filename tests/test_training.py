@@ -6,7 +6,16 @@ import pandas as pd
 import pytest
 import torch
 
-from adam_tutorial import SGD, Adam, datasets, models, training
+from adam_tutorial import (
+    SGD,
+    AdaBound,
+    Adam,
+    ScheduleFreeAdamW,
+    TorchOptimizer,
+    datasets,
+    models,
+    training,
+)
 
 DATA = datasets.load()
 SMALL = replace(DATA, x_train=DATA.x_train[:128], y_train=DATA.y_train[:128])
@@ -182,3 +191,33 @@ def test_the_networks_fit_their_images():
     assert partial(models.small_cnn, size=28)()(torch.zeros(2, 1, 28, 28)).shape == (2, 10)
     with pytest.raises(ValueError, match="size must be a multiple of 4, got 6"):
         models.small_cnn(size=6)
+
+
+def test_a_schedule_sees_the_part_that_is_done_and_scales_the_rates():
+    seen = []
+    _, halved = fit(AdaBound(lr=0.02), schedule=lambda done: seen.append(done) or 0.5)
+    # Two epochs of two batches; each of the two rates asks.
+    assert sorted(set(seen)) == [0, 0.25, 0.5, 0.75]
+    _, half = fit(AdaBound(lr=0.01, final_lr=0.05))
+    pd.testing.assert_frame_equal(halved, half, check_exact=True)
+    assert [training.linear_decay(done) for done in (0, 0.25, 1)] == [1, 0.75, 0]
+
+
+def test_an_average_is_what_is_evaluated_and_returned():
+    made = []
+
+    def optimizers(net):
+        made.append(TorchOptimizer(net.parameters(), ScheduleFreeAdamW(lr=0.01)))
+        return made
+
+    net, curve = fit(optimizers)
+    assert training.accuracy(net, DATA.x_val, DATA.y_val) == curve["val_accuracy"].iloc[-1]
+    # A run that is not evaluated on the way ends at the same average.
+    _, end = fit(ScheduleFreeAdamW(lr=0.01))
+    pd.testing.assert_frame_equal(curve, end, check_exact=True)
+    (optimizer,) = made
+    averages = [optimizer.state[p]["x"].clone() for p in net.parameters()]
+    optimizer.swap_average()
+    for p, other in zip(net.parameters(), averages, strict=True):
+        assert torch.equal(p, other)
+        assert not torch.equal(p, optimizer.state[p]["x"])
