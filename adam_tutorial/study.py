@@ -335,6 +335,37 @@ def read(path: Path) -> pd.DataFrame:
     return table
 
 
+def best(table: pd.DataFrame) -> pd.DataFrame:
+    """Return each optimizer at its best learning rate, for every task.
+
+    The best learning rate is the one with the lowest mean loss over the seeds.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Runs, as from ``read``.
+
+    Returns
+    -------
+    DataFrame
+        Index: task, optimizer. Columns: ``lr``; ``inside``, false where that is the smallest or the
+        largest learning rate that was tried, so that a better one may lie beyond; ``loss`` and
+        ``accuracy``, the means over the seeds; ``spread``, the standard deviation of the loss.
+    """
+    by_lr = table.groupby(["task", "optimizer", "lr"], sort=False).agg(
+        loss=("loss", "mean"), spread=("loss", "std"), accuracy=("accuracy", "mean")
+    )
+    rows = {}
+    for key, group in by_lr.groupby(["task", "optimizer"], sort=False):
+        group = group.droplevel(["task", "optimizer"])
+        lr = group["loss"].idxmin()
+        inside = bool(group.index.min() < lr < group.index.max())
+        rows[key] = {"lr": lr, "inside": inside, **group.loc[lr]}
+    found = pd.DataFrame.from_dict(rows, orient="index")
+    found.index = pd.MultiIndex.from_tuples(found.index, names=["task", "optimizer"])
+    return found[["lr", "inside", "loss", "spread", "accuracy"]]
+
+
 def write(path: Path, todo: list[tuple], jobs: int = -1) -> None:
     """Carry out those of the runs that the file does not have, and add each when it is finished.
 

@@ -7,6 +7,7 @@ import sys
 import time
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from adam_tutorial import plotting, study
@@ -76,6 +77,20 @@ def test_another_file_is_refused_and_left_alone(text, tmp_path, capsys):
         command(path)
     assert "must be a file of this study, got" in capsys.readouterr().err
     assert path.read_text() == text
+
+
+def test_the_best_learning_rate_is_that_of_the_lowest_mean_and_at_an_end_it_is_marked():
+    losses = {0.1: [3.0, 5.0], 1.0: [2.0, 3.0], 10.0: [1.0, math.inf]}
+    rows = [
+        ["beale", name, lr, seed, sign * loss, 0.5]
+        for name, sign in (("Adam", 1), ("SGD", -1))
+        for lr, pair in losses.items()
+        for seed, loss in enumerate(pair)
+        if np.isfinite(loss) or sign == 1
+    ]
+    found = study.best(pd.DataFrame(rows, columns=study.COLUMNS))
+    assert found.loc[("beale", "Adam")].tolist() == [1.0, True, 2.5, math.sqrt(0.5), 0.5]
+    assert found.loc[("beale", "SGD"), ["lr", "inside"]].tolist() == [0.1, False]
 
 
 @pytest.mark.parametrize(
