@@ -1,4 +1,4 @@
-"""What one step of Adam costs: ``python -m adam_tutorial.bench``.
+"""What one step costs, of Adam or any other optimizer: ``python -m adam_tutorial.bench``.
 
 Every implementation takes one step in turn, over the same parameters and gradients, so that what
 else the machine does meets all alike. Beside them, the same memory is read and written by the
@@ -8,6 +8,7 @@ that a step can take. For small arrays the bandwidth is that of a cache, or the 
 
 import argparse
 import functools
+import itertools
 import json
 import os
 import platform
@@ -16,7 +17,7 @@ import re
 import statistics
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import date
 from pathlib import Path
 
@@ -25,7 +26,8 @@ import pandas as pd
 import torch
 from tqdm import tqdm
 
-from adam_tutorial.optimizers import Adam
+from adam_tutorial import optimizers
+from adam_tutorial.optimizers import Adam, Optimizer
 from adam_tutorial.torch_optimizer import TorchOptimizer
 
 # The tensors of a residual network with 18 layers, nearly: 58 tensors, 11.5 million numbers.
@@ -43,8 +45,33 @@ RESNET = (
     + 20 * [(64,)]
 )
 
-BYTES = 28
-"""Bytes that a step moves for each float32 parameter: it reads θ, g, m, v and writes θ, m, v."""
+MATRICES = {"Muon", "SOAP"}
+"""What these step are matrices; a tensor with more axes is one whose rows are its first axis."""
+
+
+def optimizer_of(algorithm: str, axes: int) -> Optimizer:
+    """Return what steps a tensor with so many axes: for Muon and a vector, as usual, AdamW."""
+    return getattr(optimizers, "AdamW" if algorithm == "Muon" and axes < 2 else algorithm)()
+
+
+def bytes_moved(algorithm: str, shapes: Iterable[tuple[int, ...]]) -> int:
+    """Return the bytes that a step must move over float32 tensors of these shapes.
+
+    It reads θ, g and the state, and writes θ and the state. What is of use only at times counts as
+    if it were read and written at every step.
+    """
+    total = 0
+    for shape in shapes:
+        theta = torch.empty(shape, device="meta", dtype=torch.float32)
+        if algorithm in MATRICES and theta.ndim > 2:
+            theta = theta.flatten(1)
+        state = optimizer_of(algorithm, theta.ndim).state_bytes(theta)
+        total += 3 * theta.nbytes + 2 * state
+    return total
+
+
+BYTES = bytes_moved("Adam", [(1,)])
+"""Those of Adam for each parameter: it reads θ, g, m, v and writes θ, m, v."""
 
 BLOCK = 32_768
 """Numbers in a block: five arrays of them fit into the cache of one core."""
@@ -110,11 +137,50 @@ class Arrays:
             self.moments[i] = self.rule(theta, g, *self.moments[i], self.t, *more)
 
 
-def _foreign(name: str) -> Callable:
+class Several:
+    """Optimizers that step as one."""
+
+    def __init__(self, *optimizers):
+        self.optimizers = optimizers
+
+    def step(self):
+        for optimizer in self.optimizers:
+            optimizer.step()
+
+
+def _as_matrices(make: Callable) -> Callable:
+    """Let ``make`` have the tensors with more axes than two as matrices, in the same memory."""
+
+    def matrix(p):
+        view = p.detach().flatten(1).requires_grad_()
+        view.grad = p.grad.flatten(1)
+        return view
+
+    return lambda params: make([matrix(p) if p.ndim > 2 else p for p in params])
+
+
+def _shared(muon: Callable, adamw: Callable) -> Callable:
+    """Give the matrices to Muon and all else to AdamW."""
+
+    def make(params):
+        matrices, others = [p for p in params if p.ndim == 2], [p for p in params if p.ndim != 2]
+        return Several(muon(matrices), *([adamw(others)] if others else []))
+
+    return make
+
+
+def _ours(algorithm: str, compile: bool) -> Callable:
+    def make(params):
+        return TorchOptimizer(params, optimizer_of(algorithm, params[0].ndim), compile)
+
+    return make
+
+
+def _foreign(name: str, **settings) -> Callable:
     def make(params):
         import pytorch_optimizer
 
-        return getattr(pytorch_optimizer, name)(params)
+        return getattr(pytorch_optimizer, name)(params, **settings)
 
     return make
 
@@ -135,6 +201,60 @@ IMPLEMENTATIONS = {
     "pytorch_optimizer-adabelief": _foreign("AdaBelief"),
 }
 CPU_ONLY = {"numpy-textbook", "numpy-in-place", "numpy-blocks"}
+
+# Adam8bit and AdamMini have none: pytorch_optimizer's Adam-mini takes a model, and other blocks.
+OTHERS = {
+    "torch": {
+        "SGD": torch.optim.SGD,
+        "Adagrad": torch.optim.Adagrad,
+        "RMSprop": torch.optim.RMSprop,
+        "AMSGrad": functools.partial(torch.optim.Adam, amsgrad=True),
+        "Adamax": torch.optim.Adamax,
+        "NAdam": torch.optim.NAdam,
+        "RAdam": torch.optim.RAdam,
+        "AdamW": torch.optim.AdamW,
+        "Adafactor": torch.optim.Adafactor,
+        "Muon": _shared(torch.optim.Muon, torch.optim.AdamW),
+    },
+    "pytorch_optimizer": {
+        "AdaBelief": _foreign("AdaBelief"),
+        "AdaBound": _foreign("AdaBound"),
+        "AMSBound": _foreign("AdaBound", ams_bound=True),
+        "Adan": _foreign("Adan"),
+        "ADOPT": _foreign("ADOPT"),
+        "LAMB": _foreign("Lamb"),
+        "Lion": _foreign("Lion"),
+        "ScheduleFreeAdamW": _foreign("ScheduleFreeAdamW"),
+        "SOAP": _foreign("SOAP"),
+        "Yogi": _foreign("Yogi"),
+    },
+}
+"""From a library to its implementations of the algorithms of this package besides Adam."""
+
+ALGORITHMS = {"Adam": list(IMPLEMENTATIONS)}
+"""From an algorithm to the names of its implementations, which are measured side by side."""
+
+
+def _add_algorithms() -> None:
+    for algorithm in optimizers.__all__:
+        if algorithm in ("Adam", "Optimizer"):
+            continue
+        makers = {"package": _ours(algorithm, False), "package-compiled": _ours(algorithm, True)}
+        if algorithm == "Muon":
+            makers = {key: _shared(make, make) for key, make in makers.items()}
+        makers |= {key: them[algorithm] for key, them in OTHERS.items() if algorithm in them}
+        if algorithm in MATRICES:
+            makers = {key: _as_matrices(make) for key, make in makers.items()}
+        ALGORITHMS[algorithm] = [f"{key}:{algorithm}" for key in makers]
+        IMPLEMENTATIONS.update(zip(ALGORITHMS[algorithm], makers.values(), strict=True))
+
+
+_add_algorithms()
+
+
+def algorithm_of(name: str) -> str:
+    """Return the algorithm of an implementation: what its name has after a colon, or Adam."""
+    return name.partition(":")[2] or "Adam"
 
 
 def shapes_of(parameters: int, tensors: int) -> list[tuple[int]]:
@@ -179,7 +299,10 @@ def measure(
     Parameters
     ----------
     names : list of str
-        Which implementations, of ``IMPLEMENTATIONS``.
+        Which implementations, of ``IMPLEMENTATIONS``: those of Adam, such as ``"torch-fused"``, and
+        of every other algorithm ``"package:NAME"``, ``"package-compiled:NAME"`` and the one of
+        another library, such as ``"torch:RAdam"`` or ``"pytorch_optimizer:Adan"``. Muon and SOAP
+        step a tensor of more than two axes as a matrix; Muon leaves what has fewer to AdamW.
     shapes : list of tuples of int
         The shape of each tensor.
     threads : int, default 1
@@ -196,13 +319,15 @@ def measure(
     list of dict
         A record for each implementation: its name and the case; ``milliseconds``, the median of the
         ``rounds``, and ``low`` and ``high``, the quartiles; ``bandwidth``, that of the memory, in
-        GB/s; ``of limit``, the median over the shortest possible time, which is that of moving 28
-        bytes a parameter at that bandwidth.
+        GB/s; ``of limit``, the median over the shortest possible time, which is that of moving at
+        that bandwidth what the algorithm must read and write: θ, the gradient and its state, for
+        Adam 28 bytes a parameter.
 
     Raises
     ------
     ValueError
-        If ``names`` is empty or has one that is not there.
+        If ``names`` is empty or has one that is not there, or if it has Muon or SOAP and no tensor
+        has two axes or more.
 
     Examples
     --------
@@ -213,6 +338,9 @@ def measure(
     unknown = [name for name in names if name not in IMPLEMENTATIONS]
     if unknown or not names:
         raise ValueError(f"names must be some of {', '.join(IMPLEMENTATIONS)}, got {names!r}")
+    matrices = sorted({algorithm_of(name) for name in names} & MATRICES)
+    if matrices and all(len(shape) < 2 for shape in shapes):
+        raise ValueError(f"shapes must have one with two axes for {matrices[0]}, got vectors alone")
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
@@ -228,9 +356,9 @@ def measure(
     finally:
         torch.set_num_threads(before)
     bandwidth = plain.bytes / statistics.median(times.pop("bandwidth")) / 1e9
-    shortest = BYTES * count / bandwidth / 1e6
     records = []
     for name, ts in times.items():
+        shortest = bytes_moved(algorithm_of(name), shapes) / bandwidth / 1e6
         low, middle, high = statistics.quantiles([1e3 * t for t in ts], n=4)
         records.append(
             {
@@ -320,14 +448,26 @@ def load(path: Path, here: dict) -> dict:
 
 
 def table(records: list[dict]) -> pd.DataFrame:
-    """Return records as a table, sorted by time, with the ratio to torch's fused optimizer."""
+    """Return records as a table, sorted by time.
+
+    ``of fused`` is the ratio to torch's fused optimizer, for the implementations of Adam. For those
+    of another algorithm ``of other`` is the ratio to the one that another library has.
+    """
     cases = ["parameters", "tensors", "threads", "device"]
     frame = pd.DataFrame(records)
-    fused = frame[frame["implementation"] == "torch-fused"].set_index(cases)["milliseconds"]
-    ratio = frame["milliseconds"] / fused.reindex(pd.MultiIndex.from_frame(frame[cases])).values
-    frame["of fused"] = ratio
-    frame = frame.sort_values([*cases, "milliseconds"]).set_index([*cases, "implementation"])
-    return frame[["milliseconds", "low", "high", "of fused", "of limit"]]
+    names = frame["implementation"]
+    frame["algorithm"] = names.map(algorithm_of)
+    references = {
+        "of fused": names == "torch-fused",
+        "of other": names.str.startswith(tuple(f"{library}:" for library in OTHERS)),
+    }
+    side_by_side = [*cases, "algorithm"]
+    for column, those in references.items():
+        reference = frame[those].set_index(side_by_side)["milliseconds"]
+        there = pd.MultiIndex.from_frame(frame[side_by_side])
+        frame[column] = frame["milliseconds"] / reference.reindex(there).values
+    frame = frame.sort_values([*side_by_side, "milliseconds"]).set_index([*cases, "implementation"])
+    return frame[["milliseconds", "low", "high", *references, "of limit"]]
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -339,18 +479,30 @@ def _parser() -> argparse.ArgumentParser:
 
     parser = argparse.ArgumentParser(
         prog="python -m adam_tutorial.bench",
-        description="Time one step of Adam in several implementations, side by side.",
+        description="Time one step of an optimizer in several implementations, side by side.",
         epilog="Without --sizes: 58 tensors, nearly a ResNet-18, 11.5 million parameters. "
         "A run that is interrupted goes on where it stopped, if --out names the same file.",
     )
-    names = list(IMPLEMENTATIONS)
+    adam = ALGORITHMS["Adam"]
     for option, settings in {
         "--optimizers": {
             "nargs": "+",
             "metavar": "NAME",
-            "choices": names,
-            "default": names,
-            "help": "which implementations (default: all): " + ", ".join(names),
+            "choices": list(IMPLEMENTATIONS),
+            "default": [],
+            "help": "which implementations (default: those of Adam): "
+            + ", ".join(adam)
+            + "; of another algorithm package:NAME, package-compiled:NAME, torch:NAME or "
+            "pytorch_optimizer:NAME",
+        },
+        "--algorithms": {
+            "nargs": "+",
+            "metavar": "NAME",
+            "choices": ["all", *ALGORITHMS],
+            "default": [],
+            "help": "all implementations of these algorithms, each algorithm for itself: "
+            + ", ".join(ALGORITHMS)
+            + "; or all (compiling takes up to a minute for each, SOAP much longer)",
         },
         "--sizes": {
             "nargs": "+",
@@ -391,7 +543,9 @@ def main(arguments: list[str] | None = None) -> None:
     is interrupted goes on where it stopped, if ``--out`` names the same file.
 
     ``--optimizers NAME ...``
-        Which of ``IMPLEMENTATIONS``; all by default.
+        Which implementations; by default those of Adam. Those of one algorithm take turns.
+    ``--algorithms NAME ...``
+        All implementations of these algorithms, such as ``RAdam Adan``, or of ``all``.
     ``--sizes N ...``
         Numbers of parameters, such as ``1e6``.
     ``--tensors K ...``
@@ -406,7 +560,8 @@ def main(arguments: list[str] | None = None) -> None:
         JSON file to write, or to complete.
 
     The table has a row for each case and implementation: ``milliseconds``, ``low``, ``high`` and
-    ``of limit`` as from ``measure``, and ``of fused``, the median over that of ``torch-fused``.
+    ``of limit`` as from ``measure``; ``of fused``, the median over that of ``torch-fused``; and for
+    the algorithms besides Adam ``of other``, the median over that of the other library.
 
     Parameters
     ----------
@@ -420,7 +575,10 @@ def main(arguments: list[str] | None = None) -> None:
     """
     parser = _parser()
     args = parser.parse_args(arguments)
-    names = args.optimizers
+    every = "all" in args.algorithms
+    names = {name for key in (ALGORITHMS if every else args.algorithms) for name in ALGORITHMS[key]}
+    names = [name for name in IMPLEMENTATIONS if name in names or name in args.optimizers]
+    names = names or ALGORITHMS["Adam"]
     if args.out and (args.out.is_dir() or not args.out.absolute().parent.is_dir()):
         parser.error(f"--out must be a file in a folder that is there, got {str(args.out)!r}")
     if not re.fullmatch(r"cpu|cuda(:\d+)?", args.device):
@@ -432,39 +590,48 @@ def main(arguments: list[str] | None = None) -> None:
         names = [name for name in names if name not in CPU_ONLY]
         if not names:
             parser.error(f"--optimizers must have one for cuda, got {args.optimizers}")
+    algorithms = [key for key in ALGORITHMS if any(algorithm_of(name) == key for name in names)]
     cases = [RESNET]
     if args.sizes:
         sizes = [(size, tensors) for size in args.sizes for tensors in args.tensors]
         cases = [shapes_of(size, tensors) for size, tensors in sizes if tensors <= size]
         if not cases:
             parser.error(f"--tensors must be at most --sizes, got {args.tensors} and {args.sizes}")
-    cases = [(shapes, threads) for shapes in cases for threads in args.threads]
+        matrices = [key for key in algorithms if key in MATRICES]
+        if matrices:
+            parser.error(f"--sizes makes vectors, and {matrices[0]} steps matrices: leave one out")
+    cases = [(*case, key) for case in itertools.product(cases, args.threads) for key in algorithms]
     try:
         stored = load(args.out, machine(args.device)) if args.out else {"results": []}
     except ValueError as error:
         parser.error(str(error))
-    for shapes, threads in tqdm(cases, desc="cases", disable=None):
+    for shapes, threads, algorithm in tqdm(cases, desc="cases", disable=None):
         case = {
             "parameters": sum(torch.Size(shape).numel() for shape in shapes),
             "tensors": len(shapes),
             "threads": threads,
             "device": args.device,
         }
-        there = [r for r in stored["results"] if case.items() <= r.items()]
+        there = [
+            r
+            for r in stored["results"]
+            if case.items() <= r.items() and algorithm_of(r["implementation"]) == algorithm
+        ]
         known = {r["implementation"] for r in there}
-        if set(names) <= known:
+        new = {name for name in names if algorithm_of(name) == algorithm}
+        if new <= known:
             continue
         # Side by side or not at all: what was measured alone gives no ratio to the others. What
         # the file has of this case is measured again, not lost.
-        wanted = [name for name in IMPLEMENTATIONS if name in {*names, *known}]
+        wanted = [name for name in IMPLEMENTATIONS if name in new | known]
         others = [r for r in stored["results"] if r not in there]
-        new = measure(wanted, shapes, threads, args.device, args.seconds)
-        stored["results"] = others + new
+        measured = measure(wanted, shapes, threads, args.device, args.seconds)
+        stored["results"] = others + measured
         if args.out:
             save(args.out, stored)
-    shown = table(stored["results"]).reset_index()
-    digits = {"milliseconds": 3, "low": 3, "high": 3, "of fused": 2, "of limit": 1}
-    print(shown.round(digits).to_string(index=False))
+    shown = table(stored["results"]).reset_index().dropna(axis="columns", how="all")
+    digits = {"milliseconds": 3, "low": 3, "high": 3, "of fused": 2, "of other": 2, "of limit": 1}
+    print(shown.round(digits).to_string(index=False, na_rep=""))
 
 
 if __name__ == "__main__":

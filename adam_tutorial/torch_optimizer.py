@@ -181,10 +181,10 @@ class TorchOptimizer(torch.optim.Optimizer):
             by_t = defaultdict(list)
             for p in group["params"]:
                 if p.grad is not None:
-                    self._complete_state(optimizer, p)
-                    by_t[self.state[p]["t"] + 1].append(p)
-            for t, params in by_t.items():
-                self._step_all(optimizer, params, t)
+                    state = self._complete_state(optimizer, p)
+                    by_t[state["t"] + 1].append((p, state))
+            for t, pairs in by_t.items():
+                self._step_all(optimizer, pairs, t)
         return loss
 
     @torch.no_grad()
@@ -215,39 +215,45 @@ class TorchOptimizer(torch.optim.Optimizer):
                 p.copy_(state[name])
                 state[name].copy_(theta)
 
-    def _complete_state(self, optimizer: Optimizer, p: torch.Tensor) -> None:
+    def _complete_state(self, optimizer: Optimizer, p: torch.Tensor) -> dict[str, Any]:
         """Give a parameter its first state, and a buffer that a new hyperparameter calls for."""
         state = self.state[p]
-        if not state or any(value is None for value in state.values()):
-            for name, value in self._initial_state(p, optimizer).items():
-                if state.get(name) is None:
-                    state[name] = value
+        if not state:
+            state.update(self._initial_state(p, optimizer))
+        elif missing := [name for name, value in state.items() if value is None]:
+            # Most often nothing is called for, and no memory is to be filled to find that out.
+            model = self._initial_state(_shape_of(p), optimizer)
+            if any(model[name] is not None for name in missing):
+                initial = self._initial_state(p, optimizer)
+                state.update({name: initial[name] for name in missing})
+        return state
 
-    def _step_all(self, optimizer: Optimizer, params: list[torch.Tensor], t: int) -> None:
+    def _step_all(self, optimizer: Optimizer, pairs: list[tuple], t: int) -> None:
         numbers, decay = optimizer.at(t), getattr(optimizer, "weight_decay", None) or None
         if not self.compile:
-            self._run(step_all, optimizer, params, numbers, decay)
+            self._run(step_all, optimizer, pairs, numbers, decay)
         else:
             # As tensors the numbers may change from step to step without a new compilation.
             numbers = {k: torch.tensor(x, dtype=torch.float64) for k, x in numbers.items()}
             decay = None if decay is None else torch.tensor(decay, dtype=torch.float64)
-            for part in parts(params):
-                kinds = tuple((p.shape, p.dtype, p.device) for p in part)
-                run = compiled_step_all(type(optimizer), kinds)
-                self._run(run, optimizer, part, numbers, decay)
-        for p in params:
-            self.state[p]["t"] = t
+            kinds = tuple((p.shape, p.dtype, p.device) for p, _ in pairs)
+            for part in parts(kinds):
+                run = compiled_step_all(type(optimizer), tuple(kinds[i] for i in part))
+                self._run(run, optimizer, [pairs[i] for i in part], numbers, decay)
+        for _, state in pairs:
+            state["t"] = t
 
-    def _run(self, run: Callable, optimizer: Optimizer, params: list, numbers, decay) -> None:
-        state_type = type(optimizer.init(_shape_of(params[0])))
-        states = [state_type(**{**self.state[p], "t": None}) for p in params]
+    def _run(self, run: Callable, optimizer: Optimizer, pairs: list, numbers, decay) -> None:
+        state_type = _state_type(type(optimizer))
+        states = [state_type(**{**state, "t": None}) for _, state in pairs]
+        params = [p for p, _ in pairs]
         grads = [p.grad for p in params]
         if self.compile:
             # torch.compile takes a float64 tensor without axes for a number, and forgets what is
             # written into it.
-            params, grads = map(_one_axis, params), map(_one_axis, grads)
-            states = [state_type(*map(_one_axis, state)) for state in states]
-        run(optimizer, list(params), list(grads), states, numbers, decay)
+            params, grads = _one_axis(params), _one_axis(grads)
+            states = [state_type(*_one_axis(state)) for state in states]
+        run(optimizer, params, grads, states, numbers, decay)
 
     def _check_compiler(self) -> None:
         if all(p.device.type != "cpu" for group in self.param_groups for p in group["params"]):
@@ -278,9 +284,15 @@ def _shape_of(p: torch.Tensor) -> torch.Tensor:
     return torch.empty_like(p, device="meta")
 
 
-def _one_axis(x):
-    """Return ``x``; if it is a tensor without axes, a view of it with one."""
-    return x.view(1) if isinstance(x, torch.Tensor) and x.ndim == 0 else x
+@functools.cache
+def _state_type(algorithm: type) -> type:
+    """Return the named tuple in which an algorithm keeps its state."""
+    return type(algorithm().init(torch.empty((1, 1), device="meta")))
+
+
+def _one_axis(xs: Iterable[torch.Tensor | None]) -> list[torch.Tensor | None]:
+    """Return the tensors; instead of one without axes, a view of it with one."""
+    return [x.view(1) if x is not None and x.ndim == 0 else x for x in xs]
 
 
 def step_all(optimizer, params, grads, states, numbers, decay) -> None:
@@ -293,14 +305,20 @@ def step_all(optimizer, params, grads, states, numbers, decay) -> None:
                 old.copy_(new)
 
 
-def parts(params: list[torch.Tensor]) -> list[list[torch.Tensor]]:
+def parts(kinds: tuple) -> list[list[int]]:
     """Cut a list of tensors into parts that are each worth a compilation of their own.
 
-    The time to compile grows with the number of tensors. A model has many tensors of few shapes:
-    side by side, they make equal parts, which are compiled once.
+    The time to compile grows with the number of tensors. A model has many tensors of few kinds,
+    which are shapes, types and devices: side by side, they make equal parts, which are compiled
+    once. A part is the places of its tensors in the list.
     """
-    ordered = sorted(params, key=lambda p: (str(p.device), str(p.dtype), tuple(p.shape)))
-    return [ordered[i : i + PART] for i in range(0, len(ordered), PART)]
+    order = _order(kinds)
+    return [order[i : i + PART] for i in range(0, len(order), PART)]
+
+
+@functools.cache
+def _order(kinds: tuple) -> list[int]:
+    return sorted(range(len(kinds)), key=lambda i: str(kinds[i]))
 
 
 @functools.cache
@@ -312,4 +330,6 @@ def compiled_step_all(algorithm: type, tensors: tuple) -> Callable:
     """
     code = step_all.__code__.replace(co_name=f"step_all_{algorithm.__name__}_{hash(tensors):x}")
     copy = types.FunctionType(code, step_all.__globals__, closure=step_all.__closure__)
-    return torch.compile(copy, fullgraph=True, dynamic=False)
+    # Dynamo has looked at the sizes before; the compiled code need not do it again.
+    options = {"size_asserts": False}
+    return torch.compile(copy, fullgraph=True, dynamic=False, options=options)

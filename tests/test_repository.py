@@ -19,6 +19,7 @@ NOT_LISTED = {
     *("shape_of", "one_axis", "within", "ratio", "into", "out_of", "power_iteration"),
     *("quantize", "dequantize", "blocks", "unblocked"),
     *("Arrays", "Bandwidth", "shapes_of", "parameters_of", "save"),
+    *("Several", "optimizer_of", "bytes_moved", "algorithm_of"),
 }
 ROOT = Path(__file__).resolve().parent.parent
 

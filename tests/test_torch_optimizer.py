@@ -328,6 +328,19 @@ def test_momentum_that_is_switched_on_later():
     assert_same(net, other)
 
 
+def test_a_buffer_that_is_not_kept_is_not_filled_at_every_step(monkeypatch):
+    init, devices = SGD.init, []
+    monkeypatch.setattr(
+        SGD, "init", lambda self, p: (devices.append(p.device.type), init(self, p))[1]
+    )
+    net = network()
+    optimizer = TorchOptimizer(net.parameters(), SGD(lr=0.1))
+    train(net, optimizer, steps=1)
+    devices.clear()
+    train(net, optimizer, steps=2)
+    assert set(devices) == {"meta"}
+
+
 def test_the_state_of_another_algorithm_is_refused():
     p = torch.ones(1, requires_grad=True)
     p.grad = torch.ones(1)
