@@ -131,7 +131,7 @@ class Training:
         schedule = None if isinstance(optimizer, ScheduleFreeAdamW) else linear_decay
         net, curve = fit(
             self.matrices,
-            (lambda net: with_muon(net, optimizer)) if isinstance(optimizer, Muon) else optimizer,
+            lambda net: steppers(net, optimizer),
             data,
             epochs=self.epochs,
             batch_size=self.batch_size,
@@ -212,25 +212,29 @@ def _hidden_matrices(net: nn.Module) -> list[nn.Parameter]:
     return [p for p in net.parameters() if p.ndim == 2 and id(p) not in kept]
 
 
-def with_muon(net: nn.Module, muon: Muon) -> list[TorchOptimizer]:
-    """Return Muon for the hidden matrices of a network, and AdamW for all else.
+def steppers(net: nn.Module, optimizer: Optimizer) -> list[TorchOptimizer]:
+    """Return what trains a network: one optimizer, or Muon and beside it AdamW.
 
     Parameters
     ----------
     net : torch.nn.Module
-        The network; its embeddings, its first and its last layer are left to AdamW.
-    muon : Muon
-        Muon; AdamW has the same learning rate.
+        The network.
+    optimizer : Optimizer
+        The optimizer for all parameters. Muon has the hidden matrices only; the embeddings, the
+        first and the last layer and all that is no matrix are left to AdamW, with the same
+        learning rate.
 
     Returns
     -------
     list of TorchOptimizer
-        The two, for ``training.fit``.
+        One or two, for ``training.fit``.
     """
+    if not isinstance(optimizer, Muon):
+        return [TorchOptimizer(net.parameters(), optimizer)]
     hidden = _hidden_matrices(net)
     ids = {id(p) for p in hidden}
     rest = [p for p in net.parameters() if id(p) not in ids]
-    return [TorchOptimizer(hidden, muon), TorchOptimizer(rest, AdamW(lr=muon.lr))]
+    return [TorchOptimizer(hidden, optimizer), TorchOptimizer(rest, AdamW(lr=optimizer.lr))]
 
 
 def run(task: str, optimizer: str, lr: float, seed: int) -> dict[str, float]:

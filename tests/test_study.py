@@ -136,7 +136,7 @@ def test_what_diverges_is_infinitely_bad():
 @pytest.mark.parametrize("task", ["cnn", "text", "transformer"])
 def test_muon_has_the_hidden_matrices_and_adamw_all_else(task):
     net = study.TASKS[task].matrices()
-    muon, adamw = study.with_muon(net, study.OPTIMIZERS["Muon"])
+    muon, adamw = study.steppers(net, study.OPTIMIZERS["Muon"])
     names = {id(p): name for name, p in net.named_parameters()}
     mine = [names[id(p)] for p in muon.param_groups[0]["params"]]
     rest = [names[id(p)] for p in adamw.param_groups[0]["params"]]
