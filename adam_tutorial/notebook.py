@@ -45,7 +45,8 @@ def digest(figure: Figure) -> str:
     For each thing that is drawn (lines, points, bands, bars, level lines, arrows, images) it
     gives the label, the number of values, and the first, last, least and greatest of them; a
     checksum of all values ends the line. Titles, axis labels and scales, and texts are there too;
-    ticks, colours that stand for no value, line styles and sizes are not.
+    ticks, colours that stand for no value, line styles and sizes are not. Of what is marked with
+    ``gid="unrepeatable"``, such as a chaotic run, the label and the number of values are given.
 
     Parameters
     ----------
@@ -105,6 +106,11 @@ def _points(collection: Collection) -> list[np.ndarray]:
 
 def _summary(kind: str, artist, rows, exact=(False, False)) -> str:
     """Return one line on the values of an artist; ``exact`` rows keep their tiny values."""
+    label = str(artist.get_label())
+    name = "" if label.startswith("_") or not label else f" {label}"
+    count = len(rows[0]) if len(rows) else 0
+    if artist.get_gid() == "unrepeatable":
+        return f"  {kind}{name}, {count}: unrepeatable"
     parts = []
     for i, values in enumerate(rows):
         values = np.ma.filled(np.ma.asarray(values, dtype=float), np.nan)
@@ -120,7 +126,4 @@ def _summary(kind: str, artist, rows, exact=(False, False)) -> str:
             low, high = shown[finite.argmin()], shown[finite.argmax()]
             parts.append(f"{shown[0]} to {shown[-1]}, in {low} to {high}")
         parts.append(f"#{zlib.crc32(' '.join(digits).encode()):08x}")
-    label = str(artist.get_label())
-    name = "" if label.startswith("_") or not label else f" {label}"
-    count = len(rows[0]) if len(rows) else 0
     return f"  {kind}{name}, {count}: " + "; ".join(parts)

@@ -7,6 +7,7 @@ matplotlib.use("agg")
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
 from adam_tutorial.notebook import digest
 
@@ -100,3 +101,17 @@ def test_missing_values_are_allowed_and_their_place_shows():
 )
 def test_these_differ(one, other):
     assert figure(one) != figure(other)
+
+
+def test_what_is_marked_as_unrepeatable_shows_no_values_and_the_rest_does():
+    def drawn(noise, rest, count=3):
+        figure = Figure()
+        axes = figure.subplots()
+        axes.plot(range(count), [noise] * count, label="chaotic", gid="unrepeatable")
+        axes.plot([1, 2, 3], [1.0, rest, 2.0], label="stable")
+        return digest(figure)
+
+    assert drawn(1.0, 1.0) == drawn(1.5, 1.0)
+    assert drawn(1.0, 1.0) != drawn(1.0, 1.5)
+    assert drawn(1.0, 1.0) != drawn(1.0, 1.0, count=4)
+    assert "line chaotic, 3: unrepeatable" in drawn(1.0, 1.0)
