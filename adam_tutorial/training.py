@@ -1,7 +1,8 @@
-"""Seeded training of classifiers, and fair comparisons of optimizers."""
+"""Seeded training, and fair comparisons of optimizers."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import joblib
 import numpy as np
@@ -83,23 +84,123 @@ def fit(
     >>> bool(curve["val_loss"][1] < curve["val_loss"][0])
     True
     """
-    for name, value, most in (
-        ("epochs", epochs, float("inf")),
-        ("batch_size", batch_size, len(data.y_train)),
-    ):
-        integer = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
-        if not integer or not 1 <= value <= most:
-            raise ValueError(f"{name} must be an integer from 1 to {most}, got {value!r}")
+    _check_integer("epochs", epochs)
+    _check_integer("batch_size", batch_size, len(data.y_train))
     # Layers such as dropout draw from torch's own generator: it is the caller's again afterwards.
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        net = _in_float64(model)
-        with torch.no_grad():
-            for p in net.parameters():
-                p.mul_(scale)
-        single = isinstance(optimizer, Optimizer)
-        steppers = [TorchOptimizer(net.parameters(), optimizer)] if single else optimizer(net)
+        net = build(model, seed, scale)
+        steppers = _steppers_of(net, optimizer)
         return net, _fit(net, steppers, data, epochs, batch_size, seed, schedule)
+
+
+def build(model: Callable[[], nn.Module], seed: int = 0, scale: float = 1.0) -> nn.Module:
+    """Make a network in float64 from a seed.
+
+    Parameters
+    ----------
+    model : callable
+        Makes the network.
+    seed : int, default 0
+        Decides the initial weights. Torch's own generator is afterwards as it was before.
+    scale : float, default 1
+        Factor on the initial weights.
+
+    Returns
+    -------
+    torch.nn.Module
+        The network.
+
+    Examples
+    --------
+    >>> from adam_tutorial import models
+    >>> net, twin = build(models.dense), build(models.dense, scale=2.0)
+    >>> bool((twin[1].weight == 2 * net[1].weight).all()), net[1].weight.dtype
+    (True, torch.float64)
+    """
+    # Weights made in float32 and cast would differ between processors in the eighth digit.
+    dtype = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)
+    try:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            net = model()
+    finally:
+        torch.set_default_dtype(dtype)
+    with torch.no_grad():
+        for p in net.parameters():
+            p.mul_(scale)
+    return net
+
+
+def steps(
+    net: nn.Module,
+    optimizer: Optimizer | Callable[[nn.Module], list[TorchOptimizer]],
+    loss: Callable[[int], torch.Tensor],
+    count: int,
+    *,
+    schedule: Callable[[float], float] | None = None,
+) -> Iterator[tuple[int, float]]:
+    """Train a network, one step at each pass of a loop.
+
+    Parameters
+    ----------
+    net : torch.nn.Module
+        The network.
+    optimizer : Optimizer, or callable
+        As for ``fit``.
+    loss : callable
+        From the number of the step, counted from 1, to the loss of its batch: a tensor without
+        axes.
+    count : int
+        How many steps to take.
+    schedule : callable, optional
+        As for ``fit``.
+
+    Yields
+    ------
+    step : int
+        The number of the step that was taken.
+    loss : float
+        The loss of its batch, before the step.
+
+    Raises
+    ------
+    ValueError
+        If ``count`` is not an integer of at least 1.
+
+    Examples
+    --------
+    >>> from adam_tutorial import Adam, datasets, models
+    >>> net, digits = build(models.linear), datasets.load()
+    >>> x, y = torch.from_numpy(digits.x_train), torch.from_numpy(digits.y_train)
+    >>> losses = [
+    ...     loss
+    ...     for step, loss in steps(
+    ...         net, Adam(lr=0.01), lambda step: nn.functional.cross_entropy(net(x), y), 20
+    ...     )
+    ... ]
+    >>> losses[19] < losses[0]
+    True
+    """
+    _check_integer("count", count)
+    return _steps(net, _steppers_of(net, optimizer), loss, count, schedule)
+
+
+def _steps(net, steppers, loss, count, schedule) -> Iterator[tuple[int, float]]:
+    groups = [group for stepper in steppers for group in stepper.param_groups]
+    rates = [{k: group[k] for k in ("lr", "final_lr") if k in group} for group in groups]
+    for step in range(1, count + 1):
+        if schedule is not None:
+            factor = schedule((step - 1) / count)
+            for group, rate in zip(groups, rates, strict=True):
+                group.update({k: value * factor for k, value in rate.items()})
+        value = loss(step)
+        net.zero_grad()
+        value.backward()
+        for stepper in steppers:
+            stepper.step()
+        yield step, value.item()
 
 
 def linear_decay(done: float) -> float:
@@ -118,44 +219,43 @@ def linear_decay(done: float) -> float:
     return 1 - done
 
 
+def _steppers_of(net, optimizer) -> list[TorchOptimizer]:
+    if isinstance(optimizer, Optimizer):
+        return [TorchOptimizer(net.parameters(), optimizer)]
+    return optimizer(net)
+
+
+def _check_integer(name: str, value: int, most: float = float("inf")) -> None:
+    integer = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+    if not integer or not 1 <= value <= most:
+        raise ValueError(f"{name} must be an integer from 1 to {most}, got {value!r}")
+
+
 def _fit(net, steppers, data, epochs, batch_size, seed, schedule) -> pd.DataFrame:
     x, y = torch.from_numpy(data.x_train), torch.from_numpy(data.y_train)
     order = torch.Generator().manual_seed(seed)
-    steps, step = epochs * (len(y) // batch_size), 0
-    groups = [group for stepper in steppers for group in stepper.param_groups]
-    rates = [{k: group[k] for k in ("lr", "final_lr") if k in group} for group in groups]
+    per_epoch = len(y) // batch_size
+    batches = (
+        batch
+        for _ in range(epochs)
+        for batch in torch.randperm(len(y), generator=order).split(batch_size)[:per_epoch]
+    )
+
+    def loss(step):
+        batch = next(batches)
+        return nn.functional.cross_entropy(net(x[batch]), y[batch])
 
     rows = [{"train_loss": np.nan, **_evaluate(net, steppers, data)}]
-    for _ in range(epochs):
-        losses = []
-        for batch in torch.randperm(len(y), generator=order).split(batch_size):
-            if len(batch) < batch_size:
-                break
-            if schedule is not None:
-                for group, rate in zip(groups, rates, strict=True):
-                    group.update({k: value * schedule(step / steps) for k, value in rate.items()})
-            loss = nn.functional.cross_entropy(net(x[batch]), y[batch])
-            net.zero_grad()
-            loss.backward()
-            for stepper in steppers:
-                stepper.step()
-            losses.append(loss.item())
-            step += 1
-        rows.append({"train_loss": np.mean(losses), **_evaluate(net, steppers, data)})
+    losses = []
+    for step, value in _steps(net, steppers, loss, epochs * per_epoch, schedule):
+        losses.append(value)
+        if step % per_epoch == 0:
+            rows.append({"train_loss": np.mean(losses), **_evaluate(net, steppers, data)})
+            losses = []
     # What is returned is what was evaluated.
     for stepper in steppers:
         stepper.swap_average()
     return pd.DataFrame(rows).rename_axis("epoch")
-
-
-def _in_float64(model: Callable[[], nn.Module]) -> nn.Module:
-    # Weights made in float32 and cast would differ between processors in the eighth digit.
-    dtype = torch.get_default_dtype()
-    torch.set_default_dtype(torch.float64)
-    try:
-        return model()
-    finally:
-        torch.set_default_dtype(dtype)
 
 
 @torch.no_grad()
@@ -216,7 +316,7 @@ def _evaluate(net: nn.Module, steppers: list, data: Dataset) -> dict[str, float]
 
 @dataclass(frozen=True)
 class Comparison:
-    """What ``compare`` measured.
+    """What ``compare`` or ``compare_runs`` measured.
 
     Parameters
     ----------
@@ -224,18 +324,23 @@ class Comparison:
         The optimizers, in the order in which the tables of the methods list them.
     curves : DataFrame
         The learning curve of every run; index: optimizer, lr, seed, epoch; columns: as from
-        ``fit``.
+        ``fit``, and ``test_accuracy``, which only the last row has; or those of the own runs.
     runs : DataFrame
-        The end of every run; index: optimizer, lr, seed; columns: the last row of the curve,
-        ``test_accuracy`` and ``reproducible``. The latter says whether a twin, whose initial
-        weights differ in the last digits, had the same validation losses. A run that is not
-        reproducible is chaotic: another processor gives it another result. A run whose loss
-        overflowed has the loss infinity.
+        The end of every run; index: optimizer, lr, seed; columns: the last row of the curve and
+        ``reproducible``. The latter says whether a twin, whose initial weights differ in the last
+        digits, had the same validation losses. A run that is not reproducible is chaotic: another
+        processor gives it another result. A run whose loss overflowed has the loss infinity.
+    choose : str, default "val_loss"
+        The column that decides the learning rate: the lower the better.
+    report : str, default "test_accuracy"
+        The column that is reported.
     """
 
     names: tuple[str, ...]
     curves: pd.DataFrame
     runs: pd.DataFrame
+    choose: str = "val_loss"
+    report: str = "test_accuracy"
 
     def by_lr(self) -> pd.DataFrame:
         """Return mean and spread over the seeds, for every optimizer and learning rate.
@@ -243,23 +348,22 @@ class Comparison:
         Returns
         -------
         DataFrame
-            Index: optimizer, lr. Columns: ``val_loss`` and ``test_accuracy``, the means over the
-            seeds; ``spread``, the standard deviation of the test accuracy (NaN for one seed);
-            ``reproducible``, true where all seeds are. Where it is false the numbers are NaN.
+            Index: optimizer, lr. Columns: ``val_loss`` and ``test_accuracy`` (or the columns
+            ``choose`` and ``report``), the means over the seeds; ``spread``, the standard deviation
+            of the latter (NaN for one seed); ``reproducible``, true where all seeds are. Where it
+            is false the numbers are NaN.
         """
         groups = self.runs.groupby(level=["optimizer", "lr"])
-        table = groups.agg(
-            val_loss=("val_loss", "mean"),
-            test_accuracy=("test_accuracy", "mean"),
-            spread=("test_accuracy", "std"),
-            reproducible=("reproducible", "all"),
-        )
+        # A column that both decides and is reported stands there once.
+        means = {name: (name, "mean") for name in (self.choose, self.report)}
+        numbers = groups.agg(**means, spread=(self.report, "std"))
+        reproducible = groups["reproducible"].all()
         # One chaotic seed spoils the mean.
-        table.loc[~table["reproducible"], ["val_loss", "test_accuracy", "spread"]] = np.nan
+        table = numbers.where(reproducible).assign(reproducible=reproducible)
         return table.reindex(self.names, level="optimizer")
 
     def best(self) -> pd.DataFrame:
-        """Return each optimizer at the learning rate with the lowest mean validation loss.
+        """Return each optimizer at the learning rate with the lowest mean of ``choose``.
 
         Learning rates with a run that is not reproducible are left out of the choice. A best
         learning rate at the end of the grid is not one: ``inside`` tells that it is not there.
@@ -267,8 +371,8 @@ class Comparison:
         Returns
         -------
         DataFrame
-            Index: optimizer. Columns: ``lr``, ``inside``, ``val_loss``, ``test_accuracy``,
-            ``spread``.
+            Index: optimizer. Columns: ``lr``, ``inside``, and those of ``by_lr``:
+            ``val_loss``, ``test_accuracy``, ``spread``.
 
         Raises
         ------
@@ -278,12 +382,12 @@ class Comparison:
         table = self.by_lr()
         rows = {}
         for name, group in table.groupby(level="optimizer", sort=False):
-            if not np.isfinite(group["val_loss"]).any():
+            if not np.isfinite(group[self.choose]).any():
                 raise ValueError(f"no learning rate of {name!r} gave a finite, reproducible loss")
-            (_, lr) = group["val_loss"].idxmin()
+            (_, lr) = group[self.choose].idxmin()
             lrs = group.index.get_level_values("lr")
             inside = lrs.min() < lr < lrs.max()
-            numbers = group.loc[(name, lr), ["val_loss", "test_accuracy", "spread"]]
+            numbers = group.loc[(name, lr)].drop("reproducible")
             rows[name] = {"lr": lr, "inside": inside, **numbers}
         return pd.DataFrame.from_dict(rows, orient="index").rename_axis("optimizer")
 
@@ -387,6 +491,75 @@ def compare(
     >>> len(result.runs), list(result.best().index)
     (2, ['SGD', 'Adam'])
     """
+    run = partial(_run, model, data, epochs, batch_size)
+    return compare_runs(run, optimizers, lrs=lrs, seeds=seeds, jobs=jobs)
+
+
+def _run(model, data, epochs, batch_size, optimizer, seed, scale) -> pd.DataFrame:
+    net, curve = fit(
+        model, optimizer, data, epochs=epochs, batch_size=batch_size, seed=seed, scale=scale
+    )
+    curve["test_accuracy"] = np.nan
+    curve.loc[epochs, "test_accuracy"] = accuracy(net, data.x_test, data.y_test)
+    return curve
+
+
+def compare_runs(
+    run: Callable[[Optimizer, int, float], pd.DataFrame],
+    optimizers: Mapping[str, Optimizer],
+    *,
+    lrs: Sequence[float],
+    seeds: Sequence[int],
+    choose: str = "val_loss",
+    report: str = "test_accuracy",
+    jobs: int = -1,
+) -> Comparison:
+    """Compare optimizers at a training of one's own, at every learning rate, from every seed.
+
+    Every run has a twin, as in ``compare``.
+
+    Parameters
+    ----------
+    run : callable
+        From the optimizer, the seed and a factor on the initial weights (for ``build``) to a
+        DataFrame with a row for each stage of the training, the last of which is the result.
+    optimizers : mapping from name to Optimizer
+        Their own ``lr`` is replaced.
+    lrs : sequence of floats
+        The learning rates, without repetition.
+    seeds : sequence of ints
+        The seeds, without repetition.
+    choose : str, default "val_loss"
+        The column whose mean at the end decides the learning rate: the lower the better.
+    report : str, default "test_accuracy"
+        The column that is reported.
+    jobs : int, default -1
+        Number of processes, -1: one for each core. The result does not depend on it.
+
+    Returns
+    -------
+    Comparison
+        All runs and their curves, without the twins.
+
+    Raises
+    ------
+    ValueError
+        If ``optimizers``, ``lrs`` or ``seeds`` is empty or repeats a value, or if a run has no
+        column ``choose`` or ``report``.
+
+    Examples
+    --------
+    >>> from adam_tutorial import Adam, minimize
+    >>> def run(optimizer, seed, scale):
+    ...     path = minimize(optimizer, lambda theta: theta, theta=scale * (1.0 + seed), steps=20)
+    ...     return pd.DataFrame({"height": path.theta**2 / 2})
+    >>> lrs = [1e-3, 0.1, 10.0]
+    >>> adam = {"Adam": Adam()}
+    >>> compare_runs(
+    ...     run, adam, lrs=lrs, seeds=[0], choose="height", report="height", jobs=1
+    ... ).best()["lr"].item()
+    0.1
+    """
     for name, values in (("optimizers", optimizers), ("lrs", lrs), ("seeds", seeds)):
         if not len(values) or len(set(values)) < len(values):
             raise ValueError(f"{name} must hold different values, at least one, got {values!r}")
@@ -398,9 +571,7 @@ def compare(
         for scale in (1.0, TWIN_SCALE)
     ]
     tasks = (
-        joblib.delayed(_run)(
-            model, replace(optimizers[name], lr=lr), data, epochs, batch_size, seed, scale
-        )
+        joblib.delayed(run)(replace(optimizers[name], lr=lr), seed, scale)
         for name, lr, seed, scale in keys
     )
     done = joblib.Parallel(n_jobs=jobs, return_as="generator")(tasks)
@@ -408,23 +579,16 @@ def compare(
 
     curves, ends = {}, {}
     for key in dict.fromkeys(key[:3] for key in keys):
-        curve, test_accuracy = results[*key, 1.0]
-        twin, _ = results[*key, TWIN_SCALE]
-        same = np.allclose(
-            curve["val_loss"], twin["val_loss"], rtol=REPRODUCIBLE, atol=0, equal_nan=True
-        )
+        curve, twin = results[*key, 1.0], results[*key, TWIN_SCALE]
+        for name, column in (("choose", choose), ("report", report)):
+            if column not in curve:
+                raise ValueError(f"{name} must be a column of the runs, got {column!r}")
+        same = np.allclose(curve[choose], twin[choose], rtol=REPRODUCIBLE, atol=0, equal_nan=True)
         curves[key] = curve
-        end = curve.iloc[-1].fillna(np.inf)
-        ends[key] = {**end, "test_accuracy": test_accuracy, "reproducible": same}
+        end = curve.iloc[-1]
+        ends[key] = {**end, choose: np.nan_to_num(end[choose], nan=np.inf), "reproducible": same}
     names = ["optimizer", "lr", "seed"]
     runs = pd.DataFrame(ends.values(), index=pd.MultiIndex.from_tuples(ends, names=names))
     # Sorted, because pandas looks up slowly, and warns, where an index is not.
     curves = pd.concat(curves, names=names).sort_index()
-    return Comparison(tuple(optimizers), curves, runs.sort_index())
-
-
-def _run(model, optimizer, data, epochs, batch_size, seed, scale) -> tuple[pd.DataFrame, float]:
-    net, curve = fit(
-        model, optimizer, data, epochs=epochs, batch_size=batch_size, seed=seed, scale=scale
-    )
-    return curve, accuracy(net, data.x_test, data.y_test)
+    return Comparison(tuple(optimizers), curves, runs.sort_index(), choose, report)

@@ -13,6 +13,7 @@ from adam_tutorial import (
     ScheduleFreeAdamW,
     TorchOptimizer,
     datasets,
+    minimize,
     models,
     training,
 )
@@ -77,8 +78,11 @@ def test_bad_settings(settings, message):
 
 
 def test_compare_runs_what_fit_runs(comparison):
-    _, curve = fit(SGD(lr=0.1), epochs=3, seed=1)
-    pd.testing.assert_frame_equal(comparison.curves.loc["SGD", 0.1, 1], curve, check_exact=True)
+    net, curve = fit(SGD(lr=0.1), epochs=3, seed=1)
+    found = comparison.curves.loc["SGD", 0.1, 1]
+    pd.testing.assert_frame_equal(found[curve.columns], curve, check_exact=True)
+    expected = training.accuracy(net, DATA.x_test, DATA.y_test)
+    assert comparison.runs.loc[("SGD", 0.1, 1), "test_accuracy"] == expected
 
 
 def test_compare_does_not_depend_on_the_number_of_processes(comparison):
@@ -151,6 +155,92 @@ def test_a_run_that_overflows_spoils_its_learning_rate():
     )
     with pytest.raises(ValueError, match="no learning rate of 'SGD' gave a finite, reproducible"):
         hopeless.best()
+
+
+def halve(optimizer, seed, scale, chaos=1.0):
+    """Minimise θ²/2 from a start that the seed decides; with chaos, forget how it began."""
+    path = minimize(optimizer, lambda theta: theta, theta=scale * (1.0 + seed), steps=4)
+    height = path.theta**2 / 2
+    return pd.DataFrame({"height": height * (scale if chaos == 1.0 else chaos), "seed": seed})
+
+
+def test_compare_runs_takes_any_training():
+    result = training.compare_runs(
+        halve,
+        {"SGD": SGD(), "Adam": Adam()},
+        lrs=[0.01, 0.5, 1.9],
+        seeds=[0, 2],
+        choose="height",
+        report="seed",
+        jobs=1,
+    )
+    # Each of the four steps of gradient descent multiplies θ by 1 - lr.
+    expected = (1 + 9) / 2 * 0.5**8 / 2
+    assert result.best().loc["SGD", "height"] == pytest.approx(expected, rel=1e-12)
+    assert result.best().loc["SGD", ["lr", "seed", "spread"]].tolist() == [0.5, 1, 2**0.5]
+    assert list(result.best().columns) == ["lr", "inside", "height", "seed", "spread"]
+    assert len(result.best_curves().loc["SGD", 2]) == 5
+
+
+def test_compare_runs_finds_chaos_in_the_column_that_decides():
+    def chaotic(optimizer, seed, scale):
+        return halve(optimizer, seed, scale, chaos=1 + 1e10 * (scale - 1))
+
+    settings = {"lrs": [0.5], "seeds": [0], "choose": "height", "report": "height", "jobs": 1}
+    assert training.compare_runs(halve, {"SGD": SGD()}, **settings).by_lr()["reproducible"].all()
+    wild = training.compare_runs(chaotic, {"SGD": SGD()}, **settings).by_lr()
+    assert not wild["reproducible"].any()
+    assert wild["height"].isna().all()
+
+
+@pytest.mark.parametrize("name", ["choose", "report"])
+def test_compare_runs_wants_its_columns(name):
+    columns = {"choose": "height", "report": "height", name: "hight"}
+    with pytest.raises(ValueError, match=f"{name} must be a column of the runs, got 'hight'"):
+        training.compare_runs(halve, {"SGD": SGD()}, lrs=[0.1], seeds=[0], jobs=1, **columns)
+
+
+def test_build_is_what_fit_begins_with():
+    torch.manual_seed(7)
+    before = torch.random.get_rng_state()
+    net, twin = training.build(models.dense, seed=3), training.build(models.dense, 3, scale=2.0)
+    assert torch.equal(torch.random.get_rng_state(), before)
+    for p, q in zip(net.parameters(), twin.parameters(), strict=True):
+        assert p.dtype == torch.float64
+        assert torch.equal(2 * p, q)
+    scores = training.predict(net, DATA.x_val)
+    expected = torch.nn.functional.cross_entropy(scores, torch.from_numpy(DATA.y_val)).item()
+    assert fit(seed=3)[1]["val_loss"][0] == expected
+
+
+def test_steps_are_those_of_the_optimizer():
+    net, other = training.build(models.dense), training.build(models.dense)
+    x, y = torch.from_numpy(SMALL.x_train), torch.from_numpy(SMALL.y_train)
+
+    def loss(net):
+        return torch.nn.functional.cross_entropy(net(x), y)
+
+    rates, found = [1.0, 0.75, 0.5, 0.25], []
+    for step, value in training.steps(
+        net, SGD(lr=0.1), lambda step: loss(net), 4, schedule=training.linear_decay
+    ):
+        found.append((step, value))
+    for step, rate in enumerate(rates, start=1):
+        value = loss(other)
+        grads = torch.autograd.grad(value, list(other.parameters()))
+        assert found[step - 1] == (step, value.item())
+        with torch.no_grad():
+            for p, grad in zip(other.parameters(), grads, strict=True):
+                p.sub_(0.1 * rate * grad)
+    for p, q in zip(net.parameters(), other.parameters(), strict=True):
+        torch.testing.assert_close(p, q, rtol=1e-14, atol=1e-16)
+
+
+@pytest.mark.parametrize("count", [0, 2.5, True])
+def test_steps_wants_a_number_of_steps(count):
+    net = training.build(models.dense)
+    with pytest.raises(ValueError, match=f"count must be an integer from 1 to inf, got {count}"):
+        training.steps(net, Adam(), lambda step: None, count)
 
 
 def dropout():
