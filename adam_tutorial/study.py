@@ -20,6 +20,7 @@ from torch import nn
 from tqdm import tqdm
 
 from adam_tutorial import datasets, models, problems
+from adam_tutorial.detection import Detection
 from adam_tutorial.optimizers import (
     ADOPT,
     LAMB,
@@ -48,6 +49,7 @@ from adam_tutorial.optimizers import (
 )
 from adam_tutorial.torch_optimizer import TorchOptimizer
 from adam_tutorial.training import accuracy, fit, linear_decay
+from adam_tutorial.translation import Translation
 
 # But for the learning rate, each has its own default hyperparameters. The names are those of
 # plotting.LOOKS.
@@ -78,6 +80,12 @@ OPTIMIZERS: dict[str, Optimizer] = {
     "Muon": Muon(adjust_lr_fn="match_rms_adamw"),
     "SOAP": SOAP(),
 }
+
+OTHER_SETTINGS: dict[str, Optimizer] = {
+    "Adam98": Adam(betas=(0.9, 0.98)),
+    "Adam0": Adam(betas=(0.0, 0.999)),
+}
+"""Adam as the first Transformer had it, and without momentum: for some applications only."""
 
 LRS = tuple(float(f"{10 ** (k / 2):.2g}") for k in range(-8, 3))
 """The learning rates: two in each power of ten, from 1e-4 to 10."""
@@ -199,6 +207,18 @@ TASKS: dict[str, Training | Minimisation] = {
 }
 
 
+APPLICATIONS: dict[str, Translation | Detection] = {
+    "translation": Translation(),
+    "translation-cold": Translation(cold=True),
+    "detection": Detection(),
+    "detection-clipped": Detection(clip=1.0),
+}
+"""The tasks of the chapters on applications, with the same results: a loss, and a score."""
+
+_TASKS = TASKS | APPLICATIONS
+_OPTIMIZERS = OPTIMIZERS | OTHER_SETTINGS
+
+
 @functools.cache
 def _load(name: str) -> datasets.Dataset:
     return datasets.load(name)
@@ -243,9 +263,9 @@ def run(task: str, optimizer: str, lr: float, seed: int) -> dict[str, float]:
     Parameters
     ----------
     task : str
-        One of ``TASKS``.
+        One of ``TASKS`` or ``APPLICATIONS``.
     optimizer : str
-        One of ``OPTIMIZERS``.
+        One of ``OPTIMIZERS`` or ``OTHER_SETTINGS``.
     lr : float
         The learning rate.
     seed : int
@@ -269,13 +289,13 @@ def run(task: str, optimizer: str, lr: float, seed: int) -> dict[str, float]:
     >>> result["loss"] < 0.01, result["accuracy"]
     (True, nan)
     """
-    if task not in TASKS:
-        raise ValueError(f"task must be one of {', '.join(TASKS)}, got {task!r}")
-    if optimizer not in OPTIMIZERS:
-        raise ValueError(f"optimizer must be one of {', '.join(OPTIMIZERS)}, got {optimizer!r}")
-    if not TASKS[task].steppable(optimizer):
+    if task not in _TASKS:
+        raise ValueError(f"task must be one of {', '.join(_TASKS)}, got {task!r}")
+    if optimizer not in _OPTIMIZERS:
+        raise ValueError(f"optimizer must be one of {', '.join(_OPTIMIZERS)}, got {optimizer!r}")
+    if not _TASKS[task].steppable(optimizer):
         raise ValueError(f"optimizer must be one that can step {task!r}, got {optimizer!r}")
-    return TASKS[task].run(replace(OPTIMIZERS[optimizer], lr=lr), seed)
+    return _TASKS[task].run(replace(_OPTIMIZERS[optimizer], lr=lr), seed)
 
 
 def keys(tasks: list[str], optimizers: list[str], lrs: list[float], seeds: int) -> list[tuple]:
@@ -286,7 +306,7 @@ def keys(tasks: list[str], optimizers: list[str], lrs: list[float], seeds: int) 
     Parameters
     ----------
     tasks, optimizers : lists of str
-        Which of ``TASKS`` and ``OPTIMIZERS``.
+        Which tasks and optimizers, as for ``run``.
     lrs : list of floats
         The learning rates.
     seeds : int
@@ -302,7 +322,7 @@ def keys(tasks: list[str], optimizers: list[str], lrs: list[float], seeds: int) 
         for seed in range(seeds)
         for task in tasks
         for optimizer in optimizers
-        if TASKS[task].steppable(optimizer)
+        if _TASKS[task].steppable(optimizer)
         for lr in lrs
     ]
 
@@ -424,8 +444,16 @@ def _parser() -> argparse.ArgumentParser:
             raise argparse.ArgumentTypeError(f"must be a whole number, at least 1, got {text!r}")
         return value
 
-    def names(options):
-        return {"nargs": "+", "metavar": "NAME", "choices": list(options), "default": list(options)}
+    def names(usual, others):
+        text = f"default: all of {', '.join(usual)}; on request: {', '.join(others)}"
+        choices = [*usual, *others]
+        return {
+            "nargs": "+",
+            "metavar": "NAME",
+            "choices": choices,
+            "default": list(usual),
+            "help": text,
+        }
 
     parser = argparse.ArgumentParser(
         prog="python -m adam_tutorial.study",
@@ -433,8 +461,8 @@ def _parser() -> argparse.ArgumentParser:
         epilog="A study that is interrupted goes on where it stopped.",
     )
     add = parser.add_argument
-    add("--tasks", **names(TASKS), help="default: all of " + ", ".join(TASKS))
-    add("--optimizers", **names(OPTIMIZERS), help="default: all of " + ", ".join(OPTIMIZERS))
+    add("--tasks", **names(TASKS, APPLICATIONS))
+    add("--optimizers", **names(OPTIMIZERS, OTHER_SETTINGS))
     add("--lrs", nargs="+", metavar="LR", type=rate, default=list(LRS), help="learning rates")
     add("--seeds", metavar="N", type=whole, default=SEEDS, help=f"how many (default: {SEEDS})")
     add("--jobs", metavar="J", type=whole, help="processes (default: one for each core)")

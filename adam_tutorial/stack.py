@@ -1,0 +1,202 @@
+"""Many small networks that train side by side, as one."""
+
+import copy
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, replace
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import nn
+
+from adam_tutorial.optimizers import LAMB, Muon, Optimizer
+from adam_tutorial.training import REPRODUCIBLE, TWIN_SCALE, Comparison
+
+
+class Stack:
+    r"""Copies of a network that train side by side, each with hyperparameters of its own.
+
+    Most of the time of a step of a small network goes into calling functions. An algorithm that
+    works element by element does not care for the shape: the same weight of K networks is one array
+    with an axis of length K in front, and where a formula has a number such as
+    :math:`\beta_1`, it gets K of them. One step of the stack is one step of each network.
+
+    Parameters
+    ----------
+    nets : sequence of torch.nn.Module
+        K networks of one kind, for example from ``training.build``.
+    optimizers : sequence of Optimizer
+        K optimizers of one algorithm that works element by element. They differ in numbers only:
+        in hyperparameters, or in what their ``at`` gives.
+
+    Raises
+    ------
+    ValueError
+        If the lists are empty or of different lengths, or the optimizers are not of one algorithm,
+        work on whole tensors, or differ in what they remember.
+
+    Examples
+    --------
+    Two copies of one network, at two learning rates:
+
+    >>> from adam_tutorial import Adam, models, training
+    >>> nets = [training.build(models.linear) for _ in range(2)]
+    >>> stack = Stack(nets, [Adam(lr=0.1), Adam(lr=0.2)])
+    >>> x = torch.ones(2, 1, 64, dtype=torch.float64)
+    >>> stack.step(stack(x).square().sum(dim=(1, 2)))
+    >>> moved = [(stack.net(k)[1].weight - nets[k][1].weight).abs().max() for k in (0, 1)]
+    >>> round(moved[0].item(), 3), round(moved[1].item(), 3)
+    (0.1, 0.2)
+    """
+
+    def __init__(self, nets: Sequence[nn.Module], optimizers: Sequence[Optimizer]):
+        if not len(nets) or len(nets) != len(optimizers):
+            raise ValueError(
+                f"optimizers must be as many as nets, {len(nets)}, at least 1, "
+                f"got {len(optimizers)}"
+            )
+        first = optimizers[0]
+        if not first.LIKE_THETA or isinstance(first, (LAMB, Muon)):
+            raise ValueError(f"optimizers must work element by element, got {first!r}")
+        for other in optimizers:
+            if _kind(other) != _kind(first):
+                raise ValueError(
+                    f"optimizers must differ in numbers only, got {first!r} and {other!r}"
+                )
+        self._net, self._optimizers, self._t = nets[0], list(optimizers), 0
+        self._params, self._buffers = torch.func.stack_module_state(list(nets))
+        self._states = {name: first.init(p) for name, p in self._params.items()}
+
+    def __call__(self, *inputs: torch.Tensor, shared: bool = False):
+        """Return what each network makes of its inputs, in one tensor with an axis in front.
+
+        Parameters
+        ----------
+        *inputs : tensors
+            What the networks take, with an axis of length K in front.
+        shared : bool, default False
+            All networks get the same inputs, without that axis.
+
+        Returns
+        -------
+        tensor of shape (K, ...)
+            The outputs.
+        """
+
+        def run(params, buffers, *xs):
+            return torch.func.functional_call(self._net, (params, buffers), xs)
+
+        dims = (0, 0, *(None if shared else 0 for _ in inputs))
+        return torch.func.vmap(run, in_dims=dims)(self._params, self._buffers, *inputs)
+
+    def step(self, losses: torch.Tensor) -> None:
+        """Take one step of each network, down the gradient of its own loss.
+
+        Parameters
+        ----------
+        losses : tensor of shape (K,)
+            The losses. What they were computed from must have come from this stack.
+        """
+        grads = torch.autograd.grad(losses.sum(), list(self._params.values()))
+        self._t += 1
+        rows = [optimizer.at(self._t) for optimizer in self._optimizers]
+        first = self._optimizers[0]
+        decay = [getattr(optimizer, "weight_decay", 0.0) for optimizer in self._optimizers]
+        with torch.no_grad():
+            for (name, p), g in zip(self._params.items(), grads, strict=True):
+                numbers = {key: _column([row[key] for row in rows], p) for key in rows[0]}
+                g = first.l2(p, g, _column(decay, p) if any(decay) else None)
+                new = first.rule(p, g, self._states[name], **numbers)
+                p.copy_(new.theta)
+                self._states[name] = new.state
+
+    def net(self, k: int) -> nn.Module:
+        """Return a copy of the first network with the present weights of network ``k``."""
+        net = copy.deepcopy(self._net)
+        state = {**self._params, **self._buffers}
+        net.load_state_dict({name: value[k] for name, value in state.items()})
+        return net
+
+
+def _kind(optimizer: Optimizer) -> tuple:
+    """Return all that optimizers of one stack must have in common."""
+    state = optimizer.init(torch.empty(1, device="meta"))
+    fixed = {k: x for k, x in asdict(optimizer).items() if not isinstance(x, (float, tuple))}
+    return type(optimizer).rule, fixed, [x is None for x in state]
+
+
+def _column(values: Sequence[float], like: torch.Tensor) -> torch.Tensor:
+    """Return K numbers as a tensor that multiplies the K parts of another."""
+    return torch.tensor(values, dtype=like.dtype).view(-1, *[1] * (like.ndim - 1))
+
+
+def compare_stacked(
+    train: Callable[[list[Optimizer], list[int], list[float]], Mapping[str, np.ndarray]],
+    optimizers: Mapping[str, Optimizer],
+    *,
+    lrs: Sequence[float],
+    seeds: Sequence[int],
+    choose: str = "val_loss",
+    report: str = "test_loss",
+) -> Comparison:
+    """Compare optimizers of one algorithm, all learning rates, seeds and twins in one stack.
+
+    The rules are those of ``training.compare_runs``.
+
+    Parameters
+    ----------
+    train : callable
+        From the optimizers of K runs, their seeds and the factors on their initial weights to the
+        results at the end: from the name of a column to K numbers.
+    optimizers : mapping from name to Optimizer
+        Of one algorithm; their own ``lr`` is replaced.
+    lrs : sequence of floats
+        The learning rates, without repetition.
+    seeds : sequence of ints
+        The seeds, without repetition.
+    choose : str, default "val_loss"
+        The column whose mean decides the learning rate: the lower the better.
+    report : str, default "test_loss"
+        The column that is reported.
+
+    Returns
+    -------
+    Comparison
+        All runs, without the twins; ``curves`` has their ends only.
+
+    Raises
+    ------
+    ValueError
+        If ``optimizers``, ``lrs`` or ``seeds`` is empty or repeats a value.
+
+    Examples
+    --------
+    >>> from adam_tutorial import Adam, models, training
+    >>> def train(optimizers, seeds, scales):
+    ...     nets = [training.build(models.linear, *of) for of in zip(seeds, scales)]
+    ...     stack, x = Stack(nets, optimizers), torch.ones(1, 64, dtype=torch.float64)
+    ...     for _ in range(20):
+    ...         stack.step(stack(x, shared=True).square().mean(dim=(1, 2)))
+    ...     return {"height": stack(x, shared=True).square().mean(dim=(1, 2)).detach().numpy()}
+    >>> columns = {"choose": "height", "report": "height"}
+    >>> found = compare_stacked(train, {"Adam": Adam()}, lrs=[1e-4, 0.01], seeds=[0, 1], **columns)
+    >>> found.best()["lr"].item()
+    0.01
+    """
+    for name, values in (("optimizers", optimizers), ("lrs", lrs), ("seeds", seeds)):
+        if not len(values) or len(set(values)) < len(values):
+            raise ValueError(f"{name} must hold different values, at least one, got {values!r}")
+    names = ["optimizer", "lr", "seed", "scale"]
+    index = pd.MultiIndex.from_product(
+        [optimizers, map(float, lrs), seeds, (1.0, TWIN_SCALE)], names=names
+    )
+    made = [replace(optimizers[name], lr=lr) for name, lr, *_ in index]
+    ends = train(made, [key[2] for key in index], [key[3] for key in index])
+    table = pd.DataFrame({name: np.asarray(column) for name, column in ends.items()})
+    table.index = index
+    runs, twins = (table.xs(scale, level="scale") for scale in (1.0, TWIN_SCALE))
+    same = np.isclose(runs[choose], twins[choose], rtol=REPRODUCIBLE, atol=0, equal_nan=True)
+    curves = runs.sort_index()
+    runs = runs.assign(reproducible=same)
+    runs[choose] = runs[choose].fillna(np.inf)
+    return Comparison(tuple(optimizers), curves, runs.sort_index(), choose, report)
