@@ -32,7 +32,9 @@ INK = 0.301
 would put here on one processor and there on another."""
 
 AREAS = {"all": (0, 1e5), "small": (0, 10**2), "medium": (10**2, 15**2), "large": (15**2, 1e5)}
-"""The areas of the boxes of each size in square pixels; COCO's own limits are 32² and 96²."""
+"""The areas of the boxes of each size in square pixels; COCO's own limits are 32² and 96².
+
+A box whose area is a limit counts on both sides of it, as in COCO's code."""
 
 CLASSES = 5
 """The digits that occur: 0 to 4. With five kinds, a short training is enough."""
@@ -216,7 +218,9 @@ def encode(objects: pd.DataFrame, count: int) -> tuple[torch.Tensor, torch.Tenso
         For every digit a bell curve, with 1 in the cell that has the box's centre.
     sides : tensor of shape (count, 4, 10, 10)
         In that cell and its eight neighbours, if they lie in the box, the distances from the cell's
-        centre to the left, upper, right and lower side of the box, in cells; elsewhere NaN.
+        centre to the left, upper, right and lower side of the box, in cells; elsewhere NaN. A cell
+        that lies in two boxes has the distances of the smaller one, and a box so narrow that no
+        cell's centre lies in it has none.
     """
     heat = np.zeros((count, CLASSES, CELLS, CELLS))
     sides = np.full((count, 4, CELLS, CELLS), np.nan)

@@ -121,11 +121,25 @@ def test_decoding_inverts_the_targets(some):
     found = found[found["score"] > 0.99]
     columns = ["image", "label", *BOX]
     found, truth = (table[columns].sort_values(columns) for table in (found, some.objects))
-    # Two digits whose centres share a cell are one to the detector.
+    # Two digits whose centres share a cell are one to the detector; a narrow box is lost.
     assert len(truth) - 2 <= len(found) <= len(truth)
     merged = truth.merge(found, on=["image", "label"])
     same = np.isclose(merged[[f"{c}_x" for c in BOX]], merged[[f"{c}_y" for c in BOX]])
     assert same.all(axis=1).sum() == len(found)
+
+
+def test_a_narrow_box_has_no_sides_and_of_two_boxes_the_smaller_has_the_cell():
+    narrow = pd.DataFrame(
+        [[0, 1, 14.0, 8.0, 4.0, 16.0]], columns=["image", "label", *BOX]
+    )  # from x = 14 to 18, which is the centre of column 4
+    heat, sides = detection.encode(narrow, 1)
+    assert heat.max() == 1
+    assert torch.isnan(sides).all()
+    large, small = [0, 1, 0.0, 0.0, 40.0, 40.0], [0, 2, 12.0, 12.0, 16.0, 16.0]
+    for rows in ([large, small], [small, large]):
+        both = pd.DataFrame(rows, columns=["image", "label", *BOX])
+        _, sides = detection.encode(both, 1)
+        assert sides[0, :, 5, 5].tolist() == [2.5, 2.5, 1.5, 1.5]
 
 
 def test_every_detection_is_a_peak_and_there_are_at_most_twenty_on_a_canvas():

@@ -6,7 +6,7 @@ import torch
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from adam_tutorial import Adam
+from adam_tutorial import SGD, Adam
 from adam_tutorial import translation as tr
 from adam_tutorial.training import build
 
@@ -222,6 +222,59 @@ def test_a_short_training_learns_and_its_seed_decides_all():
     assert first == again
     assert task.run(Adam(lr=0.01), seed=1) != first
     assert first["loss"] < 2.0 < tr.Translation(count=1).run(Adam(lr=0.0), seed=0)["loss"]
+
+
+def test_each_part_has_its_own_use():
+    task, ns = tr.Translation(count=2, warmup=1, batch_size=4096), tr.numbers()
+    net = task.train(SGD(lr=0.1), seed=0)
+    texts = {part: getattr(ns, part) for part in ("train", "val", "test")}
+    rows = {
+        part: (
+            tr.encode_english([tr.english(n) for n in own]),
+            tr.encode_chinese([tr.chinese(n) for n in own]),
+        )
+        for part, own in texts.items()
+    }
+    found = task.evaluate(net)
+    assert found["loss"] == pytest.approx(tr.loss(net, *rows["val"]).item(), rel=1e-12)
+    # A network that knows the answers of one part only is right there, and there only.
+    known = {tr.english(n) for n in texts["test"]}
+
+    def knows(net, asked):
+        return [tr.chinese(n) if tr.english(n) in known else "" for n in map(number_of, asked)]
+
+    number_of = {tr.english(n): n for own in texts.values() for n in own}.__getitem__
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tr, "translate", knows)
+        assert task.evaluate(net)["accuracy"] == 1.0
+        known = {tr.english(n) for n in texts["val"]} | {tr.english(n) for n in texts["train"]}
+        assert task.evaluate(net)["accuracy"] == 0.0
+    # Two steps down the loss of batches of the training part, by hand.
+    other, draw = build(tr.Translator, seed=0), torch.Generator().manual_seed(0)
+    source, target = rows["train"]
+    for rate in (0.1, 0.1 * 0.5**0.5):
+        batch = torch.randint(len(source), (4096,), generator=draw)
+        value = tr.loss(other, source[batch], target[batch])
+        grads = torch.autograd.grad(value, list(other.parameters()))
+        with torch.no_grad():
+            for p, grad in zip(other.parameters(), grads, strict=True):
+                p.sub_(rate * grad)
+    for p, q in zip(net.parameters(), other.parameters(), strict=True):
+        torch.testing.assert_close(p, q, rtol=1e-10, atol=1e-12)
+
+
+def test_scale_and_norm_first():
+    task = tr.Translation(count=1, warmup=1)
+    one, two = task.train(SGD(lr=1e-9), 0), task.train(SGD(lr=1e-9), 0, scale=2.0)
+    assert torch.allclose(2 * one.words.weight, two.words.weight, rtol=1e-6)
+    # With the normalisation first, a layer whose outputs are all zero passes its input on.
+    with torch.no_grad():
+        for layer in one.encoder:
+            layer.self_attn.out_proj.weight.zero_(), layer.self_attn.out_proj.bias.zero_()
+            layer.linear2.weight.zero_(), layer.linear2.bias.zero_()
+        source = tr.encode_english(["two hundred one"])
+        x = one.words(source) + one.word_places.weight
+        assert torch.allclose(one.encode(source), one.encoder_norm(x))
 
 
 def test_an_overflow_is_an_infinite_loss():
