@@ -355,8 +355,8 @@ class Comparison:
         """
         groups = self.runs.groupby(level=["optimizer", "lr"])
         # A column that both decides and is reported stands there once.
-        means = {name: (name, "mean") for name in (self.choose, self.report)}
-        numbers = groups.agg(**means, spread=(self.report, "std"))
+        means = {name: (name, _mean) for name in (self.choose, self.report)}
+        numbers = groups.agg(**means, spread=(self.report, _spread))
         reproducible = groups["reproducible"].all()
         # One chaotic seed spoils the mean.
         table = numbers.where(reproducible).assign(reproducible=reproducible)
@@ -425,6 +425,15 @@ class Comparison:
         best = self.best()["lr"]
         parts = {k: table.xs((k, lr), level=["optimizer", "lr"]) for k, lr in best.items()}
         return pd.concat(parts, names=["optimizer"])
+
+
+def _mean(numbers: pd.Series) -> float:
+    # A run without a number, such as one that overflowed, leaves no mean.
+    return numbers.mean(skipna=False)
+
+
+def _spread(numbers: pd.Series) -> float:
+    return numbers.std(skipna=False)
 
 
 def compare(

@@ -141,6 +141,17 @@ def test_compare_stacked_finds_chaos_and_overflow():
     assert found.best().loc["Adam", "lr"] == 0.5
 
 
+def test_one_run_that_overflows_spoils_the_mean_of_what_is_reported():
+    def half(optimizers, seeds, scales):
+        over = [s == 1 and o.lr > 0.1 for o, s in zip(optimizers, seeds, strict=True)]
+        return {"val_loss": np.where(over, np.nan, 1.0), "test_loss": np.where(over, np.nan, 2.0)}
+
+    table = compare_stacked(half, {"Adam": Adam()}, lrs=[0.1, 0.5], seeds=[0, 1, 2]).by_lr()
+    assert table["test_loss"].iloc[0] == 2.0
+    assert table["val_loss"].iloc[1] == np.inf
+    assert table.iloc[1][["test_loss", "spread"]].isna().all()
+
+
 @pytest.mark.parametrize("name", ["optimizers", "lrs", "seeds"])
 def test_compare_stacked_wants_something_to_compare(name):
     settings = {"optimizers": {"Adam": Adam()}, "lrs": [0.1], "seeds": [0], name: []}

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -12,6 +13,7 @@ import pytest
 
 from adam_tutorial import plotting, study
 
+BOOK = Path(__file__).parent.parent / "book"
 QUICK = ["--tasks", "beale", "ravine", "--optimizers", "Adam", "SGD", "--seeds", "2", "--jobs", "1"]
 
 
@@ -159,3 +161,30 @@ def test_the_minimum_is_where_the_shift_has_put_it():
     there = moved.run(study.SGD(lr=0.01, momentum=0.9), seed=0)["loss"]
     assert found < 1e-3
     assert math.isclose(found, there, rel_tol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "name", ["variants/study", "applications/translation", "applications/detection"]
+)
+def test_the_stored_studies_have_every_run_of_their_grids_once(name):
+    table = study.read(BOOK / f"{name}.csv")
+    assert not table.duplicated(study.KEY).any()
+    seeds = table.groupby(["task", "optimizer", "lr"])["seed"].agg(lambda s: sorted(s))
+    for (task, optimizer, lr), found in seeds.items():
+        assert found == list(range(len(found))), (task, optimizer, lr)
+        assert study._TASKS[task].steppable(optimizer)
+        assert optimizer in study._OPTIMIZERS
+    assert seeds.map(len).groupby(level="task").nunique().eq(1).all()
+
+
+def test_what_only_the_applications_need_runs_on_request_alone():
+    parser = study._parser()
+    usual = parser.parse_args(["--out", "x"])
+    assert set(usual.tasks) == set(study.TASKS)
+    assert set(usual.optimizers) == set(study.OPTIMIZERS)
+    asked = parser.parse_args(
+        ["--out", "x", "--tasks", "detection", "--optimizers", "Adam98", "Adam"]
+    )
+    assert (asked.tasks, asked.optimizers) == (["detection"], ["Adam98", "Adam"])
+    assert study.APPLICATIONS["detection-clipped"].clip == 1.0
+    assert study.APPLICATIONS["translation-cold"].cold
