@@ -49,6 +49,14 @@ def test_headings_are_in_order(notebook):
     assert all(b <= a + 1 for a, b in itertools.pairwise(levels))
 
 
+def test_no_line_of_text_is_lost_and_no_table_is_one_line(notebook):
+    text = "\n".join(c.source for c in notebook.cells if c.cell_type == "markdown")
+    # MyST takes such a line for a comment.
+    assert not re.search(r"^ {0,3}%", text, re.MULTILINE)
+    # Rows of a table that stand on one line are text.
+    assert not re.search(r"\| +\| ?:?-{2,}", text)
+
+
 def test_opens_with_its_question_and_ends_with_summary_and_exercises(notebook):
     text = "\n".join(c.source for c in notebook.cells if c.cell_type == "markdown")
     assert "**Question.**" in text
