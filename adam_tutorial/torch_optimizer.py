@@ -221,9 +221,9 @@ class TorchOptimizer(torch.optim.Optimizer):
         if not state:
             state.update(self._initial_state(p, optimizer))
         elif missing := [name for name, value in state.items() if value is None]:
-            # Most often nothing is called for, and no memory is to be filled to find that out.
-            model = self._initial_state(_shape_of(p), optimizer)
-            if any(model[name] is not None for name in missing):
+            # Most often nothing is called for. A learning rate never calls for a buffer.
+            kept = _state_names(replace(optimizer, lr=0.0), p.shape)
+            if any(name in kept for name in missing):
                 initial = self._initial_state(p, optimizer)
                 state.update({name: initial[name] for name in missing})
         return state
@@ -288,6 +288,13 @@ def _shape_of(p: torch.Tensor) -> torch.Tensor:
 def _state_type(algorithm: type) -> type:
     """Return the named tuple in which an algorithm keeps its state."""
     return type(algorithm().init(torch.empty((1, 1), device="meta")))
+
+
+@functools.lru_cache(maxsize=1024)
+def _state_names(optimizer: Optimizer, shape: torch.Size) -> frozenset[str]:
+    """Return the names of what an optimizer remembers of a tensor of this shape."""
+    state = optimizer.init(torch.empty(shape, device="meta"))._asdict()
+    return frozenset(name for name, value in state.items() if value is not None)
 
 
 def _one_axis(xs: Iterable[torch.Tensor | None]) -> list[torch.Tensor | None]:

@@ -190,13 +190,16 @@ def steps(
 def _steps(net, steppers, loss, count, schedule) -> Iterator[tuple[int, float]]:
     groups = [group for stepper in steppers for group in stepper.param_groups]
     rates = [{k: group[k] for k in ("lr", "final_lr") if k in group} for group in groups]
+    # As net.zero_grad() does, which looks for the parameters anew each time.
+    params = list(net.parameters())
     for step in range(1, count + 1):
         if schedule is not None:
             factor = schedule((step - 1) / count)
             for group, rate in zip(groups, rates, strict=True):
                 group.update({k: value * factor for k, value in rate.items()})
         value = loss(step)
-        net.zero_grad()
+        for p in params:
+            p.grad = None
         value.backward()
         for stepper in steppers:
             stepper.step()

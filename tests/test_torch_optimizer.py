@@ -337,8 +337,14 @@ def test_a_buffer_that_is_not_kept_is_not_filled_at_every_step(monkeypatch):
     optimizer = TorchOptimizer(net.parameters(), SGD(lr=0.1))
     train(net, optimizer, steps=1)
     devices.clear()
-    train(net, optimizer, steps=2)
+    torch_optimizer._state_names.cache_clear()
+    train(net, optimizer, steps=1)
     assert set(devices) == {"meta"}
+    # Once it is known what is kept, it is not asked again, whatever the learning rate.
+    devices.clear()
+    optimizer.param_groups[0]["lr"] = 0.05
+    train(net, optimizer, steps=2)
+    assert not devices
 
 
 def test_the_state_of_another_algorithm_is_refused():
