@@ -17,6 +17,7 @@ from torch import nn
 
 from adam_tutorial import datasets, training
 from adam_tutorial.optimizers import Optimizer, ScheduleFreeAdamW
+from adam_tutorial.optimizers.base import integer
 from adam_tutorial.torch_optimizer import TorchOptimizer
 
 SIZE = 40
@@ -92,8 +93,7 @@ def scenes(count: int, seed: int = 0, part: str = "train") -> Scenes:
     >>> some.images.shape, list(some.objects)
     ((2, 1, 40, 40), ['image', 'label', 'x', 'y', 'width', 'height'])
     """
-    if not isinstance(count, (int, np.integer)) or isinstance(count, bool) or count < 1:
-        raise ValueError(f"count must be an integer of at least 1, got {count!r}")
+    integer("count", count, least=1)
     if part not in ("train", "val", "test"):
         raise ValueError(f"part must be one of 'train', 'val', 'test', got {part!r}")
     data = _digits()

@@ -5,6 +5,7 @@ from scipy.signal import ShortTimeFFT
 from scipy.signal.windows import hann
 
 from adam_tutorial.datasets import Dataset
+from adam_tutorial.optimizers.base import integer
 
 RATE = 8000
 """Samples in a second."""
@@ -66,9 +67,7 @@ def spoken(count: int = 1500, seed: int = 0, snr: float = 0.0) -> Dataset:
     >>> spoken(60)
     Dataset(spoken: 20 train, 20 val, 20 test; images (1, 16, 16))
     """
-    integer = isinstance(count, (int, np.integer)) and not isinstance(count, bool)
-    if not integer or count < 30:
-        raise ValueError(f"count must be an integer of at least 30, got {count!r}")
+    integer("count", count, least=30)
     y = np.arange(count) % len(WORDS)
     x = spectrogram(synthesize(y, seed, snr))
     test = count // 3
@@ -82,7 +81,7 @@ def synthesize(words: np.ndarray, seed: int = 0, snr: float = 0.0) -> np.ndarray
     """Return a synthetic signal for each word, by source and filter.
 
     The source is a train of pulses, as from the vocal cords, at a pitch from 90 to 220 hertz that
-    falls by a fifth. It goes through resonators in a row, one for each formant. A formant glides
+    falls by 20 %. It goes through resonators in a row, one for each formant. A formant glides
     from its value in the first vowel to that in the second. A speaker multiplies all formants by
     one factor, from 0.9 to 1.2, and each formant of each vowel is off by about 5 % besides. A word
     lasts from 0.3 to 0.45 s and starts at a random time. White noise comes last.

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from adam_tutorial.optimizers import LAMB, Muon, Optimizer
-from adam_tutorial.training import REPRODUCIBLE, TWIN_SCALE, Comparison
+from adam_tutorial.training import REPRODUCIBLE, TWIN_SCALE, Comparison, _check_grid
 
 
 class Stack:
@@ -183,9 +183,7 @@ def compare_stacked(
     >>> found.best()["lr"].item()
     0.01
     """
-    for name, values in (("optimizers", optimizers), ("lrs", lrs), ("seeds", seeds)):
-        if not len(values) or len(set(values)) < len(values):
-            raise ValueError(f"{name} must hold different values, at least one, got {values!r}")
+    _check_grid(optimizers, lrs, seeds)
     names = ["optimizer", "lr", "seed", "scale"]
     index = pd.MultiIndex.from_product(
         [optimizers, map(float, lrs), seeds, (1.0, TWIN_SCALE)], names=names

@@ -12,6 +12,7 @@ from torch import nn
 
 from adam_tutorial.datasets import Dataset
 from adam_tutorial.optimizers import Optimizer
+from adam_tutorial.optimizers.base import integer
 from adam_tutorial.progress import progress
 from adam_tutorial.torch_optimizer import TorchOptimizer
 
@@ -84,8 +85,8 @@ def fit(
     >>> bool(curve["val_loss"][1] < curve["val_loss"][0])
     True
     """
-    _check_integer("epochs", epochs)
-    _check_integer("batch_size", batch_size, len(data.y_train))
+    integer("epochs", epochs, least=1)
+    integer("batch_size", batch_size, least=1, most=len(data.y_train))
     # Layers such as dropout draw from torch's own generator: it is the caller's again afterwards.
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -183,7 +184,7 @@ def steps(
     >>> losses[19] < losses[0]
     True
     """
-    _check_integer("count", count)
+    integer("count", count, least=1)
     return _steps(net, _steppers_of(net, optimizer), loss, count, schedule)
 
 
@@ -226,12 +227,6 @@ def _steppers_of(net, optimizer) -> list[TorchOptimizer]:
     if isinstance(optimizer, Optimizer):
         return [TorchOptimizer(net.parameters(), optimizer)]
     return optimizer(net)
-
-
-def _check_integer(name: str, value: int, most: float = float("inf")) -> None:
-    integer = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
-    if not integer or not 1 <= value <= most:
-        raise ValueError(f"{name} must be an integer from 1 to {most}, got {value!r}")
 
 
 def _fit(net, steppers, data, epochs, batch_size, seed, schedule) -> pd.DataFrame:
@@ -516,6 +511,12 @@ def _run(model, data, epochs, batch_size, optimizer, seed, scale) -> pd.DataFram
     return curve
 
 
+def _check_grid(optimizers: Mapping, lrs: Sequence, seeds: Sequence) -> None:
+    for name, values in (("optimizers", optimizers), ("lrs", lrs), ("seeds", seeds)):
+        if not len(values) or len(set(values)) < len(values):
+            raise ValueError(f"{name} must hold different values, at least one, got {values!r}")
+
+
 def compare_runs(
     run: Callable[[Optimizer, int, float], pd.DataFrame],
     optimizers: Mapping[str, Optimizer],
@@ -572,9 +573,7 @@ def compare_runs(
     ... ).best()["lr"].item()
     0.1
     """
-    for name, values in (("optimizers", optimizers), ("lrs", lrs), ("seeds", seeds)):
-        if not len(values) or len(set(values)) < len(values):
-            raise ValueError(f"{name} must hold different values, at least one, got {values!r}")
+    _check_grid(optimizers, lrs, seeds)
     keys = [
         (name, float(lr), int(seed), scale)
         for name in optimizers

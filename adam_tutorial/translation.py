@@ -11,6 +11,7 @@ from sklearn.metrics import accuracy_score
 from torch import nn
 
 from adam_tutorial.optimizers import Optimizer
+from adam_tutorial.optimizers.base import integer
 from adam_tutorial.torch_optimizer import TorchOptimizer
 from adam_tutorial.training import build, steps
 
@@ -56,7 +57,7 @@ def english(n: int) -> str:
     >>> english(3005), english(45_116)
     ('three thousand five', 'forty-five thousand one hundred sixteen')
     """
-    n = _checked(n)
+    n = integer("n", n, most=LARGEST)
     if n >= 1000:
         rest = f" {english(n % 1000)}" if n % 1000 else ""
         return f"{english(n // 1000)} thousand{rest}"
@@ -97,7 +98,7 @@ def chinese(n: int) -> str:
     >>> chinese(3005), chinese(45_116), chinese(12), chinese(20_050)
     ('三千零五', '四万五千一百一十六', '十二', '二万零五十')
     """
-    n = _checked(n)
+    n = integer("n", n, most=LARGEST)
     if n < 20:
         return DIGITS[n] if n < 10 else "十" + (DIGITS[n - 10] if n > 10 else "")
     digits = str(n)
@@ -109,13 +110,6 @@ def chinese(n: int) -> str:
         elif digits[i + 1 : i + 2] not in ("", "0"):
             out += "零"
     return out
-
-
-def _checked(n: int) -> int:
-    integer = isinstance(n, (int, np.integer)) and not isinstance(n, bool)
-    if not integer or not 0 <= n <= LARGEST:
-        raise ValueError(f"n must be an integer from 0 to {LARGEST}, got {n!r}")
-    return int(n)
 
 
 @dataclass(frozen=True)
@@ -164,8 +158,7 @@ def numbers(train: int = 4096, val: int = 512, test: int = 1024, seed: int = 0) 
     Numbers(4096 train, 512 val, 1024 test)
     """
     for name, size in (("train", train), ("val", val), ("test", test)):
-        if size < 1:
-            raise ValueError(f"{name} must be at least 1, got {size!r}")
+        integer(name, size, least=1)
     if train + val + test > LARGEST + 1:
         raise ValueError(f"train must leave room for the others, got {train!r}")
     drawn = np.random.default_rng(seed).permutation(LARGEST + 1)[: train + val + test]
@@ -207,13 +200,8 @@ def encode_english(texts: Sequence[str]) -> torch.Tensor:
     [[3, 29, 2, 0, 0, 0, 0]]
     """
     place = {word: i for i, word in enumerate(WORDS) if word}
-    rows = torch.zeros(len(texts), WORDS_MOST, dtype=torch.int64)
-    for row, text in zip(rows, texts, strict=True):
-        found = words(text)
-        if len(found) > WORDS_MOST or any(word not in place for word in found):
-            raise ValueError(f"texts must be numbers in English words, got {text!r}")
-        row[: len(found)] = torch.tensor([place[word] for word in found])
-    return rows
+    found = [_places(text, words(text), place, WORDS_MOST, "English words") for text in texts]
+    return _filled(found, WORDS_MOST)
 
 
 def encode_chinese(texts: Sequence[str]) -> torch.Tensor:
@@ -240,12 +228,18 @@ def encode_chinese(texts: Sequence[str]) -> torch.Tensor:
     [[1, 5, 14, 2, 0, 0, 0, 0, 0, 0, 0]]
     """
     place = {character: i for i, character in enumerate(CHARACTERS) if i > END}
-    rows = torch.zeros(len(texts), CHARACTERS_MOST + 2, dtype=torch.int64)
-    for row, text in zip(rows, texts, strict=True):
-        if len(text) > CHARACTERS_MOST or any(character not in place for character in text):
-            raise ValueError(f"texts must be numbers in Chinese characters, got {text!r}")
-        row[: len(text) + 2] = torch.tensor([START, *(place[c] for c in text), END])
-    return rows
+    found = [_places(text, text, place, CHARACTERS_MOST, "Chinese characters") for text in texts]
+    return _filled([[START, *places, END] for places in found], CHARACTERS_MOST + 2)
+
+
+def _places(text: str, parts: Sequence[str], place: dict, most: int, kind: str) -> list[int]:
+    if len(parts) > most or any(part not in place for part in parts):
+        raise ValueError(f"texts must be numbers in {kind}, got {text!r}")
+    return [place[part] for part in parts]
+
+
+def _filled(rows: list[list[int]], length: int) -> torch.Tensor:
+    return torch.tensor([row + [0] * (length - len(row)) for row in rows], dtype=torch.int64)
 
 
 class Translator(nn.Module):
@@ -461,8 +455,7 @@ def warmup_inverse_sqrt(warmup: int, count: int) -> Callable[[float], float]:
     [0.25, 0.5, 1.0, 0.5]
     """
     for name, value in (("warmup", warmup), ("count", count)):
-        if value < 1:
-            raise ValueError(f"{name} must be at least 1, got {value!r}")
+        integer(name, value, least=1)
     return functools.partial(_factor, warmup=warmup, count=count)
 
 

@@ -67,9 +67,9 @@ def test_fit_leaves_the_global_state_alone():
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"epochs": 0}, "epochs must be an integer from 1 to inf, got 0"),
-        ({"batch_size": 129}, "batch_size must be an integer from 1 to 128, got 129"),
-        ({"batch_size": 3.5}, "batch_size must be an integer from 1 to 128, got 3.5"),
+        ({"epochs": 0}, "epochs must be an integer >= 1, got 0"),
+        ({"batch_size": 129}, "batch_size must be an integer >= 1 and <= 128, got 129"),
+        ({"batch_size": 3.5}, "batch_size must be an integer >= 1 and <= 128, got 3.5"),
     ],
 )
 def test_bad_settings(settings, message):
@@ -239,7 +239,7 @@ def test_steps_are_those_of_the_optimizer():
 @pytest.mark.parametrize("count", [0, 2.5, True])
 def test_steps_wants_a_number_of_steps(count):
     net = training.build(models.dense)
-    with pytest.raises(ValueError, match=f"count must be an integer from 1 to inf, got {count}"):
+    with pytest.raises(ValueError, match=f"count must be an integer >= 1, got {count}"):
         training.steps(net, Adam(), lambda step: None, count)
 
 

@@ -96,7 +96,7 @@ def test_by_hand(n, words, characters):
 @pytest.mark.parametrize("n", [-1, 100_000, 2.0, "2", True, None])
 @pytest.mark.parametrize("write", [tr.english, tr.chinese])
 def test_other_numbers_are_refused(write, n):
-    with pytest.raises(ValueError, match="n must be an integer from 0 to 99999, got"):
+    with pytest.raises(ValueError, match="n must be an integer >= 0 and <= 99999, got"):
         write(n)
 
 
@@ -115,7 +115,9 @@ def test_the_parts_have_no_number_in_common_and_are_the_same_every_time():
     assert not np.array_equal(tr.numbers(seed=1).test, parts.test)
 
 
-@pytest.mark.parametrize("sizes", [{"train": 0}, {"val": 0}, {"test": -1}, {"train": 99_999}])
+@pytest.mark.parametrize(
+    "sizes", [{"train": 0}, {"val": 0}, {"test": -1}, {"train": 99_999}, {"val": 2.5}]
+)
 def test_impossible_parts_are_refused(sizes):
     with pytest.raises(ValueError, match=f"{next(iter(sizes))} must "):
         tr.numbers(**sizes)
@@ -205,7 +207,7 @@ def test_the_schedule_is_that_of_the_paper_with_the_peak_free():
         paper = width**-0.5 * min(t**-0.5, t * warmup**-1.5)
         peak = (width * warmup) ** -0.5
         assert schedule((t - 1) / count) * peak == pytest.approx(paper, rel=1e-12)
-    with pytest.raises(ValueError, match="warmup must be at least 1, got 0"):
+    with pytest.raises(ValueError, match="warmup must be an integer >= 1, got 0"):
         tr.warmup_inverse_sqrt(0, 100)
 
 

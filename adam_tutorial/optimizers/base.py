@@ -58,8 +58,8 @@ def number(
     return result
 
 
-def integer(name: str, value: int, least: int = 0) -> int:
-    """Return a hyperparameter that counts something as a Python int.
+def integer(name: str, value: int, least: int = 0, most: float = math.inf) -> int:
+    """Return what counts something, such as a hyperparameter, as a Python int.
 
     Parameters
     ----------
@@ -69,6 +69,8 @@ def integer(name: str, value: int, least: int = 0) -> int:
         The value to check.
     least : int, default 0
         The value must not be less than this.
+    most : int, default infinity
+        The value must not be more than this.
 
     Returns
     -------
@@ -78,10 +80,12 @@ def integer(name: str, value: int, least: int = 0) -> int:
     Raises
     ------
     ValueError
-        Unless ``value`` is an integer and ``value >= least``.
+        Unless ``value`` is an integer and ``least <= value <= most``.
     """
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
-        raise ValueError(f"{name} must be an integer >= {least}, got {value!r}")
+    whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+    if not whole or not least <= value <= most:
+        limits = f">= {least}" + f" and <= {most}" * (most < math.inf)
+        raise ValueError(f"{name} must be an integer {limits}, got {value!r}")
     return int(value)
 
 
