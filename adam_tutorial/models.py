@@ -28,11 +28,13 @@ class Convolution(nn.Conv2d):
         batch, channels, rows, columns = images.shape
         height = (rows + 2 * padding[0] - kernel[0]) // stride[0] + 1
         # As channels of one image the images are unfolded in one call instead of one by one.
-        stack = images.reshape(1, batch * channels, rows, columns)
+        stack = images.transpose(0, 1).reshape(1, channels * batch, rows, columns)
         patches = nn.functional.unfold(stack, kernel, padding=padding, stride=stride)
-        patches = patches.view(batch, channels * kernel[0] * kernel[1], -1)
+        # One column for each patch of the batch, so that one product serves all images.
+        patches = patches.view(channels, batch, kernel[0] * kernel[1], -1).transpose(1, 2)
+        patches = patches.reshape(channels * kernel[0] * kernel[1], -1)
         out = self.weight.flatten(1) @ patches + self.bias[:, None]
-        return out.unflatten(2, (height, -1))
+        return out.view(len(out), batch, height, -1).transpose(0, 1)
 
 
 def dense(pixels: int = 64, classes: int = 10) -> nn.Sequential:

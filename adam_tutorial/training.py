@@ -588,8 +588,15 @@ def compare_runs(
     done = joblib.Parallel(n_jobs=jobs, return_as="generator")(tasks)
     results = dict(zip(keys, progress(done, len(keys), "training runs"), strict=True))
 
+    return _collect(results, tuple(optimizers), choose, report)
+
+
+def _collect(
+    results: Mapping[tuple, pd.DataFrame], names: tuple[str, ...], choose: str, report: str
+) -> Comparison:
+    """Make a comparison of curves by optimizer, lr, seed and scale."""
     curves, ends = {}, {}
-    for key in dict.fromkeys(key[:3] for key in keys):
+    for key in dict.fromkeys(key[:3] for key in results):
         curve, twin = results[*key, 1.0], results[*key, TWIN_SCALE]
         for name, column in (("choose", choose), ("report", report)):
             if column not in curve:
@@ -598,8 +605,8 @@ def compare_runs(
         curves[key] = curve
         end = curve.iloc[-1]
         ends[key] = {**end, choose: np.nan_to_num(end[choose], nan=np.inf), "reproducible": same}
-    names = ["optimizer", "lr", "seed"]
-    runs = pd.DataFrame(ends.values(), index=pd.MultiIndex.from_tuples(ends, names=names))
+    index = ["optimizer", "lr", "seed"]
+    runs = pd.DataFrame(ends.values(), index=pd.MultiIndex.from_tuples(ends, names=index))
     # Sorted, because pandas looks up slowly, and warns, where an index is not.
-    curves = pd.concat(curves, names=names).sort_index()
-    return Comparison(tuple(optimizers), curves, runs.sort_index(), choose, report)
+    curves = pd.concat(curves, names=index).sort_index()
+    return Comparison(names, curves, runs.sort_index(), choose, report)

@@ -1,5 +1,7 @@
 """A stack of networks does what each of them would do alone."""
 
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -13,11 +15,12 @@ from adam_tutorial import (
     AdamW,
     NAdam,
     RAdam,
+    ScheduleFreeAdamW,
     datasets,
     models,
     training,
 )
-from adam_tutorial.stack import Stack, compare_stacked
+from adam_tutorial.stack import Stack, compare, compare_stacked
 
 DIGITS = datasets.load()
 X, Y = torch.from_numpy(DIGITS.x_train[:64]), torch.from_numpy(DIGITS.y_train[:64])
@@ -159,3 +162,47 @@ def test_compare_stacked_wants_something_to_compare(name):
         settings[name] = {}
     with pytest.raises(ValueError, match=f"^{name} must hold different values, at least one, got"):
         compare_stacked(train, **settings)
+
+
+@pytest.mark.parametrize("model", [models.small_cnn, models.dense])
+def test_a_comparison_is_that_of_single_runs(model):
+    race = {
+        "optimizers": {"SGD": SGD(), "Momentum": SGD(momentum=0.9), "Adam": Adam()},
+        "model": model,
+        "data": DIGITS,
+        # The last overflows.
+        "lrs": [0.01, 0.1, 1e200],
+        "seeds": [0, 3],
+        "epochs": 2,
+        "batch_size": 100,
+        "jobs": 1,
+    }
+    mine, alone = compare(**race), training.compare(**race)
+    assert (mine.names, mine.choose, mine.report) == (alone.names, alone.choose, alone.report)
+    calm = [lr for lr in race["lrs"] if lr < 1]
+    for name in ("runs", "curves"):
+        pd.testing.assert_index_equal(getattr(mine, name).index, getattr(alone, name).index)
+        pd.testing.assert_frame_equal(
+            *(getattr(found, name).loc[(slice(None), calm), :] for found in (mine, alone)),
+            rtol=1e-9,
+        )
+    assert np.isinf(mine.runs["val_loss"].xs(1e200, level="lr").loc["Momentum"]).all()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"lrs": []}, "lrs must hold different values, at least one, got []"),
+        ({"epochs": 0}, "epochs must be an integer >= 1, got 0"),
+        ({"batch_size": 2000}, "batch_size must be an integer >= 1 and <= 1077, got 2000"),
+        (
+            {"optimizers": {"A": ScheduleFreeAdamW()}},
+            "optimizers must not end with an average, got ScheduleFreeAdamW",
+        ),
+        ({"optimizers": {"A": LAMB()}}, "optimizers must work element by element, got LAMB"),
+    ],
+)
+def test_a_comparison_that_cannot_be(change, message):
+    race = {"optimizers": {"A": Adam()}, "lrs": [0.1], "seeds": [0], "epochs": 1, "jobs": 1}
+    with pytest.raises(ValueError, match=re.escape(message)):
+        compare(**race | {"model": models.linear, "data": DIGITS} | change)
