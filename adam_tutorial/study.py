@@ -8,7 +8,7 @@ stands in the file at once: a study that is interrupted goes on where it stopped
 import argparse
 import functools
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -19,7 +19,7 @@ import torch
 from torch import nn
 from tqdm import tqdm
 
-from adam_tutorial import datasets, models, problems
+from adam_tutorial import datasets, models, problems, search
 from adam_tutorial.detection import Detection
 from adam_tutorial.optimizers import (
     ADOPT,
@@ -84,14 +84,23 @@ OPTIMIZERS: dict[str, Optimizer] = {
 OTHER_SETTINGS: dict[str, Optimizer] = {
     "Adam98": Adam(betas=(0.9, 0.98)),
     "Adam0": Adam(betas=(0.0, 0.999)),
+    "Adam90": Adam(betas=(0.9, 0.9)),
+    "Adam95": Adam(betas=(0.9, 0.95)),
+    "Adam99": Adam(betas=(0.9, 0.99)),
+    "Adam9999": Adam(betas=(0.9, 0.9999)),
 }
-"""Adam as the first Transformer had it, and without momentum: for some applications only."""
+"""Adam as the first Transformer had it, without momentum, and with other memories of v."""
 
 LRS = tuple(float(f"{10 ** (k / 2):.2g}") for k in range(-8, 3))
 """The learning rates: two in each power of ten, from 1e-4 to 10."""
 
 SEEDS = 5
 """The number of seeds."""
+
+SPACES_HELP = f"search these instead of --optimizers: {', '.join(search.SPACES)}"
+
+JUDGE_HELP = "train the winners of all budgets of a search again, with the seeds 1 to N"
+AFTER_HELP = "search rest in N trials, at the learning rate of the best of each N trials of lr"
 
 COLUMNS = ["task", "optimizer", "lr", "seed", "loss", "accuracy"]
 KEY = COLUMNS[:4]
@@ -215,7 +224,16 @@ APPLICATIONS: dict[str, Translation | Detection] = {
 }
 """The tasks of the chapters on applications, with the same results: a loss, and a score."""
 
-_TASKS = TASKS | APPLICATIONS
+BATCHES: dict[str, Training] = {
+    f"batch-{size}": Training("digits", models.dense, epochs=8, batch_size=size)
+    for size in (8, 16, 32, 64, 128, 256)
+} | {
+    f"words-{size}": Training("docstrings", models.bag_of_words, epochs=4, batch_size=size)
+    for size in (32, 256)
+}
+"""One network on images and one on words, with batches of several sizes."""
+
+_TASKS = TASKS | APPLICATIONS | BATCHES
 _OPTIMIZERS = OPTIMIZERS | OTHER_SETTINGS
 
 
@@ -263,11 +281,12 @@ def run(task: str, optimizer: str, lr: float, seed: int) -> dict[str, float]:
     Parameters
     ----------
     task : str
-        One of ``TASKS`` or ``APPLICATIONS``.
+        One of ``TASKS``, ``APPLICATIONS`` or ``BATCHES``.
     optimizer : str
-        One of ``OPTIMIZERS`` or ``OTHER_SETTINGS``.
+        One of ``OPTIMIZERS`` or ``OTHER_SETTINGS``; or, such as ``all/17``, a space and a trial of
+        ``search.trial``.
     lr : float
-        The learning rate.
+        The learning rate. For a trial of a space that varies it, it is the trial's own.
     seed : int
         Decides the initial weights and the batches, or the start.
 
@@ -281,7 +300,8 @@ def run(task: str, optimizer: str, lr: float, seed: int) -> dict[str, float]:
     Raises
     ------
     ValueError
-        If there is no such task or optimizer, or the optimizer cannot step the task's parameters.
+        If there is no such task or optimizer, the learning rate is not the trial's, or the
+        optimizer cannot step the task's parameters.
 
     Examples
     --------
@@ -291,11 +311,27 @@ def run(task: str, optimizer: str, lr: float, seed: int) -> dict[str, float]:
     """
     if task not in _TASKS:
         raise ValueError(f"task must be one of {', '.join(_TASKS)}, got {task!r}")
-    if optimizer not in _OPTIMIZERS:
-        raise ValueError(f"optimizer must be one of {', '.join(_OPTIMIZERS)}, got {optimizer!r}")
+    found = _optimizer(optimizer)
+    if lr not in _rates(optimizer, [lr]):
+        raise ValueError(f"lr must be that of {optimizer}, {found.lr:g}, got {lr!r}")
     if not _TASKS[task].steppable(optimizer):
         raise ValueError(f"optimizer must be one that can step {task!r}, got {optimizer!r}")
-    return _TASKS[task].run(replace(_OPTIMIZERS[optimizer], lr=lr), seed)
+    return _TASKS[task].run(replace(found, lr=lr), seed)
+
+
+def _optimizer(name: str) -> Optimizer:
+    space, slash, k = name.partition("/")
+    if slash and space in search.SPACES and k.isdecimal():
+        return search.trial(space, int(k))
+    if name not in _OPTIMIZERS:
+        raise ValueError(f"optimizer must be one of {', '.join(_OPTIMIZERS)}, got {name!r}")
+    return _OPTIMIZERS[name]
+
+
+def _rates(name: str, lrs: list[float]) -> list[float]:
+    """Return a trial's own learning rate, if its space has one, and the given ones otherwise."""
+    own = "lr" in search.SPACES.get(name.partition("/")[0], ())
+    return [_optimizer(name).lr] if own else lrs
 
 
 def keys(tasks: list[str], optimizers: list[str], lrs: list[float], seeds: int) -> list[tuple]:
@@ -308,7 +344,7 @@ def keys(tasks: list[str], optimizers: list[str], lrs: list[float], seeds: int) 
     tasks, optimizers : lists of str
         Which tasks and optimizers, as for ``run``.
     lrs : list of floats
-        The learning rates.
+        The learning rates. A trial of a space that varies the learning rate has its own instead.
     seeds : int
         The number of seeds.
 
@@ -323,8 +359,93 @@ def keys(tasks: list[str], optimizers: list[str], lrs: list[float], seeds: int) 
         for task in tasks
         for optimizer in optimizers
         if _TASKS[task].steppable(optimizer)
-        for lr in lrs
+        for lr in _rates(optimizer, lrs)
     ]
+
+
+def winners(
+    table: pd.DataFrame,
+    tasks: list[str],
+    spaces: list[str],
+    seeds: int,
+    budgets: Sequence[int] = search.BUDGETS,
+) -> list[tuple]:
+    """Return the runs that judge a search: its winners again, from seeds that it has not seen.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Runs, as from ``read``. Those of seed 0 have searched.
+    tasks, spaces : lists of str
+        Which tasks, and which spaces of ``search.SPACES``.
+    seeds : int
+        The number of fresh seeds: 1, 2 and so on.
+    budgets : sequence of ints, default search.BUDGETS
+        Numbers of trials in a search. Those above the trials of the table are left out.
+
+    Returns
+    -------
+    list of tuples
+        The runs, for ``write``.
+
+    Raises
+    ------
+    ValueError
+        If the trials of a space are not there once each, from 0 on.
+    """
+    won = []
+    for task in tasks:
+        for space in spaces:
+            own = _searched(table, task, space)
+            losses = own["loss"]
+            enough = [n for n in budgets if n <= len(own)]
+            best = {int(k) for n in enough for k in search.winners(losses, n)}
+            won += [(task, f"{space}/{k}", float(own["lr"].iloc[k])) for k in sorted(best)]
+    return [(*key, seed) for seed in range(1, seeds + 1) for key in won]
+
+
+def second_halves(table: pd.DataFrame, tasks: list[str], n: int) -> list[tuple]:
+    """Return the trials of ``rest`` that follow on a search for the learning rate.
+
+    The learning rate that wins a block of n trials of ``lr`` is kept for the next n trials of
+    ``rest``: 0 to n - 1 for the first block, n to 2n - 1 for the second, and so on.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Runs, as from ``read``, with the trials of ``lr``, seed 0.
+    tasks : list of str
+        Which tasks.
+    n : int
+        Trials in each half of a search.
+
+    Returns
+    -------
+    list of tuples
+        The runs, for ``write``.
+
+    Raises
+    ------
+    ValueError
+        If the trials of ``lr`` are not there once each, from 0 on, or are fewer than ``n``.
+    """
+    todo = []
+    for task in tasks:
+        own = _searched(table, task, "lr")
+        for i, k in enumerate(search.winners(own["loss"], n)):
+            lr = float(own["lr"].iloc[k])
+            todo += [(task, f"rest/{j}", lr, 0) for j in range(i * n, (i + 1) * n)]
+    return todo
+
+
+def _searched(table: pd.DataFrame, task: str, space: str) -> pd.DataFrame:
+    """Return the trials of a space with seed 0, in their order."""
+    mine = (table["task"] == task) & (table["seed"] == 0)
+    own = table[mine & table["optimizer"].str.startswith(f"{space}/")]
+    own = own.set_index(own["optimizer"].str.removeprefix(f"{space}/").astype(int)).sort_index()
+    if not len(own) or list(own.index) != list(range(len(own))):
+        raise ValueError(f"table must have each trial of {space!r} once, for the task {task!r}")
+    return own
 
 
 def read(path: Path) -> pd.DataFrame:
@@ -461,9 +582,13 @@ def _parser() -> argparse.ArgumentParser:
         epilog="A study that is interrupted goes on where it stopped.",
     )
     add = parser.add_argument
-    add("--tasks", **names(TASKS, APPLICATIONS))
+    add("--tasks", **names(TASKS, APPLICATIONS | BATCHES))
     add("--optimizers", **names(OPTIMIZERS, OTHER_SETTINGS))
     add("--lrs", nargs="+", metavar="LR", type=rate, default=list(LRS), help="learning rates")
+    add("--spaces", nargs="+", metavar="SPACE", choices=search.SPACES, help=SPACES_HELP)
+    add("--trials", metavar="N", type=whole, default=max(search.BUDGETS), help="for each space")
+    add("--judge", metavar="N", type=whole, help=JUDGE_HELP)
+    add("--after", metavar="N", type=whole, help=AFTER_HELP)
     add("--seeds", metavar="N", type=whole, default=SEEDS, help=f"how many (default: {SEEDS})")
     add("--jobs", metavar="J", type=whole, help="processes (default: one for each core)")
     add("--out", metavar="FILE", type=Path, required=True, help="CSV file to write or to complete")
@@ -487,14 +612,38 @@ def main(arguments: list[str] | None = None) -> None:
     args = parser.parse_args(arguments)
     if args.out.is_dir() or not args.out.absolute().parent.is_dir():
         parser.error(f"--out must be a file in a folder that is there, got {str(args.out)!r}")
+    if args.spaces:
+        args.optimizers = [f"{space}/{k}" for space in args.spaces for k in range(args.trials)]
     todo = keys(args.tasks, args.optimizers, args.lrs, args.seeds)
     if not todo:
         parser.error(f"--optimizers must have one for --tasks, got {args.optimizers}")
+    if args.judge and not args.spaces:
+        parser.error("--judge must come with --spaces")
+    if args.after and ("lr" not in (args.spaces or []) or args.after > args.trials):
+        parser.error("--after must come with the space lr, and at least as many --trials")
     try:
-        write(args.out, todo, args.jobs or -1)
+        count = _carry_out(args, todo)
     except ValueError as error:
         parser.error(str(error))
-    print(f"{len(todo)} runs stand in {args.out}.")
+    print(f"{count} runs stand in {args.out}.")
+
+
+def _carry_out(args: argparse.Namespace, todo: list[tuple]) -> int:
+    done = set()
+
+    def add(more):
+        write(args.out, more, args.jobs or -1)
+        done.update(more)
+
+    # Each part needs what the one before it has found.
+    add(todo)
+    if args.judge:
+        add(winners(read(args.out), args.tasks, args.spaces, args.judge))
+    if args.after:
+        add(second_halves(read(args.out), args.tasks, args.after))
+    if args.after and args.judge:
+        add(winners(read(args.out), args.tasks, ["rest"], args.judge, [args.after]))
+    return len(done)
 
 
 if __name__ == "__main__":

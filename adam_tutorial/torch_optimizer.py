@@ -106,7 +106,7 @@ class TorchOptimizer(torch.optim.Optimizer):
         for tensor in group["params"]:
             tensor = tensor[1] if isinstance(tensor, tuple) else tensor
             if isinstance(tensor, torch.Tensor):
-                optimizer.init(_shape_of(tensor))
+                _check_divided(optimizer, _shape_of(tensor))
         super().add_param_group(group)
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
@@ -122,9 +122,10 @@ class TorchOptimizer(torch.optim.Optimizer):
         ValueError
             If it is the state of another algorithm, or its groups are others.
         """
-        some = self.param_groups[0]["params"][0]
-        names = set(self._initial_state(_shape_of(some)))
-        for state in state_dict["state"].values():
+        # ZeroRedundancyOptimizer leaves a process without any, if there are more processes.
+        params = [p for group in self.param_groups for p in group["params"]]
+        names = set(self._initial_state(_shape_of(params[0]))) if params else set()
+        for state in state_dict["state"].values() if params else ():
             if set(state) != names:
                 raise ValueError(
                     f"state_dict must hold the state of {type(self.optimizer).__name__}, "
@@ -277,6 +278,20 @@ class TorchOptimizer(torch.optim.Optimizer):
             tensors = f"{len(group['params'])} tensors, {count} parameters"
             lines.append(f"  group {i}: {self._with(group)!r} on {tensors}")
         return "\n".join(lines)
+
+
+def _check_divided(optimizer: Optimizer, shape: torch.Tensor) -> None:
+    """Raise ValueError if FSDP2 has divided a parameter whose state cannot be divided like it."""
+    state = optimizer.init(shape)
+    # A DTensor. Only what is made in its likeness is divided as it is.
+    if hasattr(shape, "placements"):
+        tensors = [x for x in state if isinstance(x, torch.Tensor)]
+        if not all(hasattr(x, "placements") for x in tensors):
+            raise ValueError(
+                f"params must be whole tensors for {type(optimizer).__name__}, whose state has "
+                f"another shape: got one of shape {tuple(shape.shape)} that is divided among "
+                "processes (fully_shard); use DistributedDataParallel and ZeroRedundancyOptimizer"
+            )
 
 
 def _shape_of(p: torch.Tensor) -> torch.Tensor:

@@ -1,0 +1,133 @@
+import os
+import socket
+
+import psutil
+import pytest
+
+from adam_tutorial.distributed import launch, mean_bytes_sent, newest
+
+STEPS = ["--steps", "12"]
+BYTES = 8 * 32768
+TIMEOUT = 240
+WHOLE = ["LAMB", "Muon", "Adafactor", "SOAP"]
+
+
+def ours():
+    """The processes that launch of this process has started and that are alive."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if process.environ().get("ADAM_TUTORIAL_LAUNCHER") == str(os.getpid()):
+                found.append(process)
+        except psutil.Error:
+            pass
+    return found
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("checkpoints")
+
+
+@pytest.fixture(scope="module")
+def all_of_two(folder):
+    """All engines on two processes, with six optimizers, saved after steps 5 and 10 of 10."""
+    options = ["--optimizers", "torch", "book", *WHOLE, "--save", folder, "--save-every", 5]
+    return launch(2, "--steps", 10, *options, timeout=TIMEOUT)["runs"]
+
+
+@pytest.fixture(scope="module")
+def two(all_of_two):
+    return [run for run in all_of_two if run["optimizer"] not in WHOLE]
+
+
+@pytest.fixture(scope="module")
+def four(two, folder):
+    """The same on four processes, from step 10 of the two to step 14."""
+    return launch(4, "--steps", 14, "--resume", folder, timeout=TIMEOUT)["runs"]
+
+
+def key(run):
+    return run["engine"], run["optimizer"]
+
+
+@pytest.mark.parametrize("processes", [2, 4])
+def test_the_weights_are_those_of_one_process(two, four, processes):
+    runs = {2: two, 4: four}[processes]
+    engines = [(e, o) for e in ("ddp", "zero", "fsdp") for o in ("torch", "book")]
+    assert [key(run) for run in runs] == engines
+    assert {run["resumed_at"] for run in runs} == {0 if processes == 2 else 10}
+    assert max(run["difference"] for run in runs) < 1e-12
+
+
+@pytest.mark.parametrize("processes", [2, 4])
+def test_every_process_holds_its_part(two, four, processes):
+    whole, part = [BYTES] * processes, [BYTES // processes] * processes
+    held = {"ddp": (whole, whole, whole), "zero": (whole, whole, part), "fsdp": (part, part, part)}
+    for run in {2: two, 4: four}[processes]:
+        parameters, gradients, state = held[run["engine"]]
+        assert run["parameter_bytes"] == parameters
+        assert run["gradient_bytes"] == gradients
+        assert run["state_bytes"] == [2 * n for n in state]
+
+
+@pytest.mark.parametrize("processes", [2, 4])
+def test_the_bytes_sent_are_those_of_the_formula(two, four, processes):
+    for run in {2: two, 4: four}[processes]:
+        if None in run["sent"]:
+            pytest.skip("this system does not count the bytes of a socket")
+        predicted = mean_bytes_sent(run["engine"], BYTES, processes, backend="gloo")
+        # Beside the numbers each message has a header, and barriers and the store send a little.
+        assert 1 <= sum(run["sent"]) / processes / predicted < 1.05
+
+
+def test_what_needs_whole_tensors_is_right_or_refused(all_of_two):
+    runs = [run for run in all_of_two if run["optimizer"] in WHOLE]
+    assert len(runs) == 12
+    for run in runs:
+        if key(run) in [("fsdp", "Adafactor"), ("fsdp", "SOAP")]:
+            assert f"whole tensors for {run['optimizer']}" in run["refused"]
+        else:
+            # SOAP's eigenvectors make more of a rounding error.
+            assert run["difference"] < (1e-8 if run["optimizer"] == "SOAP" else 1e-12)
+
+
+def test_a_killed_worker_and_the_last_checkpoint(tmp_path):
+    options = ["--engines", "fsdp", "--optimizers", "book", "--save", tmp_path, "--save-every", 5]
+    with pytest.raises(RuntimeError, match="a process failed") as error:
+        launch(2, *STEPS, *options, "--fail-at", 9, timeout=TIMEOUT)
+    assert "SIGKILL" in str(error.value)
+    assert ours() == []
+    assert newest(tmp_path / "fsdp-book").name == "step-000005"
+    # One that was being written is not taken for a whole one. One process goes on.
+    (tmp_path / "fsdp-book" / "unfinished").mkdir()
+    [run] = launch(1, *STEPS, *options[:4], "--resume", tmp_path, timeout=TIMEOUT)["runs"]
+    assert run["resumed_at"] == 5
+    assert run["difference"] < 1e-12
+
+
+def test_nothing_is_left_after_the_timeout():
+    with pytest.raises(RuntimeError, match="not finished after 6 s"):
+        launch(2, "--steps", 10**9, timeout=6)
+    assert ours() == []
+
+
+def test_a_port_that_is_taken():
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        with pytest.raises(RuntimeError, match=f"port {port} is taken"):
+            launch(2, port=port, timeout=TIMEOUT)
+
+
+def test_bad_arguments():
+    for engine, processes, backend, text in [
+        ("dpp", 2, "ring", "engine must be one of ddp, zero, fsdp, got 'dpp'"),
+        ("ddp", 0, "ring", "processes must be an integer >= 1, got 0"),
+        ("ddp", 2, "mpi", "backend must be 'ring' or 'gloo', got 'mpi'"),
+    ]:
+        with pytest.raises(ValueError, match=text):
+            mean_bytes_sent(engine, 1.0, processes, backend)
+    with pytest.raises(ValueError, match="processes must be an integer >= 1, got 0"):
+        launch(0)
