@@ -190,9 +190,15 @@ def _docstrings_of(path: Path) -> Iterator[str]:
     except (SyntaxError, UnicodeDecodeError):  # a template, or of another version of Python
         return
     kinds = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
-    for node in ast.walk(tree):
+    todo = [tree]
+    while todo:
+        node = todo.pop()
         if isinstance(node, kinds) and (docstring := ast.get_docstring(node)):
             yield docstring
+        # Only statements hold definitions: ast.walk would go through all expressions too.
+        for block in ("body", "orelse", "finalbody", "handlers", "cases"):
+            inner = getattr(node, block, ())
+            todo += inner if isinstance(inner, list) else ()
 
 
 def _digest(text: str) -> str:

@@ -54,9 +54,9 @@ class Monitor:
     Nothing of it enters a ``state_dict``, and it stays attached over ``load_state_dict``.
 
     A measured step costs about a dozen passes over the parameters, in float64, and on an
-    accelerator one wait for the device. For a network of few thousand weights that can double the
-    time of a step; with large batches or large layers it is a small part. ``every=10`` divides it
-    by ten.
+    accelerator one wait for the device, or one for each tensor if the optimizer counts its steps
+    there. For a network of few thousand weights that can triple the time of a step; with large
+    batches or large layers it is a small part. ``every=10`` divides it by ten.
 
     Parameters
     ----------
@@ -146,7 +146,8 @@ class Monitor:
             - ``update_ratio``: the root mean square of what the step changed, over ``weight_rms``
               (NaN if that is 0);
             - ``m_over_sqrt_v``: the root mean square of m̂/√v̂ over the elements with v̂ > 0, after
-              the step; NaN for an algorithm that has not both averages;
+              the step; NaN for an algorithm that has not both averages (AMSGrad's is v, not its
+              maximum);
             - ``zero_share``, ``nonfinite_share``: the shares of elements whose gradient is exactly
               0, and infinite or not a number;
             - ``dead_rows``: for tensors with at least two axes, the share of rows in which no
@@ -169,7 +170,7 @@ class Monitor:
             Which columns.
         parameters : sequence of str, optional
             Which tensors, by name. By default those with at least two axes, or all if there are
-            none: biases start at 0, and a ratio to a weight of almost 0 says nothing.
+            none: biases often start at 0, and a ratio to a weight of almost 0 says nothing.
 
         Returns
         -------
@@ -182,6 +183,7 @@ class Monitor:
             If nothing was measured, or there is no such column or parameter.
         """
         columns = [columns] if isinstance(columns, str) else list(columns)
+        parameters = [parameters] if isinstance(parameters, str) else parameters
         self._check_names(columns, parameters)
         size = (6.0, 0.6 + 1.6 * len(columns))
         figure, axes = plt.subplots(len(columns), figsize=size, sharex=True, squeeze=False)
@@ -242,6 +244,7 @@ class Monitor:
 
     def _wide(self, column, parameters) -> pd.DataFrame:
         """Return a column with a row for each step and a column for each tensor."""
+        parameters = [parameters] if isinstance(parameters, str) else parameters
         self._check_names([column], parameters)
         table = self.table()
         if parameters is None:
@@ -280,6 +283,9 @@ class Monitor:
     @torch.no_grad()
     def _before_step(self, i, optimizer, args, kwargs) -> None:
         self._check(optimizer)
+        # A fused optimizer is called for steps that GradScaler leaves out, too.
+        if (found := getattr(optimizer, "found_inf", None)) is not None and float(found) > 0:
+            return
         self._counts[i] += 1
         if self._measured(i):
             params = [p for group in optimizer.param_groups for p in group["params"]]
@@ -311,7 +317,7 @@ class Monitor:
         g = _plain(p.grad)
         rms, dead = _rms(g), nothing
         if p.ndim > 1:
-            alive = (g != 0).flatten(1).any(dim=1)
+            alive = ((g != 0) & g.isfinite()).flatten(1).any(dim=1)
             self._seen[p] = alive | self._seen[p] if p in self._seen else alive
             dead = (~self._seen[p]).to(g.dtype).mean()
         quotient = nothing

@@ -79,9 +79,9 @@ def test_steps_that_a_scaler_skips(name):
         train(net, optimizer, scaler=torch.amp.GradScaler("cpu", init_scale=8.0))
     assert same(*nets)
     table = monitor.table()
-    changed = table[table["update_ratio"] > 0]
-    assert changed["step"].nunique() == 4
-    assert (changed["nonfinite_share"] == 0).all()
+    assert table["step"].max() == 4
+    assert (table["update_ratio"] > 0).all()
+    assert (table["nonfinite_share"] == 0).all()
 
 
 def one_step(optimizer, grads):
@@ -115,7 +115,7 @@ def test_numbers_by_hand(optimizer):
     }  # fmt: skip
     assert row == pytest.approx(expected, abs=1e-8)
     assert later["nonfinite_share"] == 1 / 6
-    assert later["dead_rows"] == 0
+    assert later["dead_rows"] == 1 / 3  # what is not a number is no gradient
     assert later["zero_share"] == 3 / 6
 
 
