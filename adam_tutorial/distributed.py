@@ -256,10 +256,13 @@ def socket_bytes() -> int | None:
             if not os.readlink(f"/proc/self/fd/{name}").startswith("socket:"):
                 continue
             with socket.socket(fileno=os.dup(int(name))) as connection:
-                if connection.family in (socket.AF_INET, socket.AF_INET6):
+                internet = connection.family in (socket.AF_INET, socket.AF_INET6)
+                if internet and connection.type == socket.SOCK_STREAM:
                     info = connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 256)
-                    # Where tcpi_bytes_sent stands in struct tcp_info, since Linux 4.19.
-                    total += struct.unpack_from("Q", info, 200)[0]
+                    # Where tcpi_bytes_sent and tcpi_bytes_retrans stand in struct tcp_info, since
+                    # Linux 4.19.
+                    sent, again = struct.unpack_from("=2Q", info, 200)
+                    total += sent - again
         except (OSError, struct.error):  # closed meanwhile; or a kernel without the number
             known = known and not os.path.exists(f"/proc/self/fd/{name}")
     return total if known else None
@@ -304,14 +307,21 @@ def save(folder: Path, step: int, net: nn.Module, optimizer: torch.optim.Optimiz
         # It does not work with DCP: one process gathers the whole state first.
         optimizer.consolidate_state_dict(to=0)
         if dist.get_rank() == 0:
-            torch.save(optimizer.state_dict(), unfinished / "zero.pt")
+            whole_state = optimizer.state_dict()
+            for group in whole_state["param_groups"]:
+                group.pop("optimizer", None)  # a Python object; the run that resumes has its own
+            torch.save(whole_state, unfinished / "zero.pt")
     else:
         state["optimizer"] = get_optimizer_state_dict(net, optimizer)
     checkpoint.save(state, checkpoint_id=unfinished)
     dist.barrier()
     if dist.get_rank() == 0:
-        shutil.rmtree(whole, ignore_errors=True)
+        # A folder that is half removed must not look whole.
+        shutil.rmtree(folder / "replaced", ignore_errors=True)
+        if whole.exists():
+            whole.rename(folder / "replaced")
         unfinished.rename(whole)
+        shutil.rmtree(folder / "replaced", ignore_errors=True)
     dist.barrier()
 
 
@@ -335,9 +345,8 @@ def resume(folder: Path, net: nn.Module, optimizer: torch.optim.Optimizer) -> in
         return 0
     state = {"model": get_model_state_dict(net)}
     if isinstance(optimizer, ZeroRedundancyOptimizer):
-        # A file of one's own may be trusted; the settings of TorchOptimizer are Python objects.
-        device = next(net.parameters()).device
-        file = torch.load(path / "zero.pt", map_location=device, weights_only=False)
+        # Not onto the GPU: the file holds the state of all processes.
+        file = torch.load(path / "zero.pt", map_location="cpu", mmap=True, weights_only=True)
         optimizer.load_state_dict(file)
         checkpoint.load(state, checkpoint_id=path)
     else:
@@ -371,10 +380,15 @@ def _run(engine: str, name: str, args, device: torch.device) -> dict:
         return {"refused": str(error)}
     start, folder = 0, f"{engine}-{name}"
     restarted = int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")) > 0
-    if source := (args.save if restarted else None) or args.resume:
-        start = resume(source / folder, net, optimizer)
-        if start == 0 and not restarted:
-            raise FileNotFoundError(f"there is no whole checkpoint in {source / folder}")
+    if not restarted and args.save not in (None, args.resume) and newest(args.save / folder):
+        raise FileExistsError(f"{args.save / folder} has the checkpoints of another run")
+    # What this run has saved comes first, then what it started from.
+    for source in filter(None, [args.save if restarted else None, args.resume]):
+        start = start or resume(source / folder, net, optimizer)
+    if start == 0 and args.resume:
+        raise FileNotFoundError(f"there is no whole checkpoint in {args.resume / folder}")
+    if start > args.steps:
+        raise ValueError(f"the checkpoint is of step {start}, after the last, {args.steps}")
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
     seconds = sent = 0
@@ -399,7 +413,10 @@ def _run(engine: str, name: str, args, device: torch.device) -> dict:
     whole = [p.full_tensor() if isinstance(p, DTensor) else p for p in params]
     alone = _alone(name, args.steps, args.width, dtype, device)
     return {
-        "difference": max((p - q).abs().max().item() for p, q in zip(whole, alone, strict=True)),
+        # max of Python would pass over a NaN.
+        "difference": torch.stack([(p - q).abs().max() for p, q in zip(whole, alone, strict=True)])
+        .max()
+        .item(),
         "parameter_bytes": _nbytes(params),
         "gradient_bytes": _nbytes(p.grad for p in params),
         "state_bytes": _nbytes(_state(optimizer)),
@@ -454,8 +471,10 @@ def _parser() -> argparse.ArgumentParser:
 
 def _leave_with(launcher: int) -> None:
     """End this process when the one that called ``launch`` is gone."""
-    while psutil.pid_exists(launcher):
-        time.sleep(0.5)
+    with contextlib.suppress(psutil.NoSuchProcess):
+        process = psutil.Process(launcher)
+        while process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
+            time.sleep(0.5)
     os._exit(1)
 
 
@@ -516,7 +535,7 @@ def _together(reports: list[dict]) -> dict:
     if "refused" in reports[0]:
         return reports[0]
     result = {key: [report[key] for report in reports] for key in reports[0] if key != "process"}
-    result["difference"] = max(result["difference"])
+    result["difference"] = torch.tensor(result["difference"], dtype=torch.float64).max().item()
     result["resumed_at"] = result["resumed_at"][0]
     return result
 

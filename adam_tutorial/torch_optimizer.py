@@ -122,7 +122,7 @@ class TorchOptimizer(torch.optim.Optimizer):
         ValueError
             If it is the state of another algorithm, or its groups are others.
         """
-        # ZeroRedundancyOptimizer leaves a process without any, if there are more processes.
+        # A group may be empty, as where ZeroRedundancyOptimizer has no tensor for a process.
         params = [p for group in self.param_groups for p in group["params"]]
         names = set(self._initial_state(_shape_of(params[0]))) if params else set()
         for state in state_dict["state"].values() if params else ():
@@ -285,7 +285,8 @@ def _check_divided(optimizer: Optimizer, shape: torch.Tensor) -> None:
     state = optimizer.init(shape)
     # A DTensor. Only what is made in its likeness is divided as it is.
     if hasattr(shape, "placements"):
-        tensors = [x for x in state if isinstance(x, torch.Tensor)]
+        # A number without axes is the same in every process.
+        tensors = [x for x in state if isinstance(x, torch.Tensor) and x.ndim > 0]
         if not all(hasattr(x, "placements") for x in tensors):
             raise ValueError(
                 f"params must be whole tensors for {type(optimizer).__name__}, whose state has "

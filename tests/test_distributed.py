@@ -4,12 +4,13 @@ import socket
 import psutil
 import pytest
 
+from adam_tutorial import distributed
 from adam_tutorial.distributed import launch, mean_bytes_sent, newest
 
 STEPS = ["--steps", "12"]
 BYTES = 8 * 32768
 TIMEOUT = 240
-WHOLE = ["LAMB", "Muon", "Adafactor", "SOAP"]
+OTHERS = ["LAMB", "Muon", "Adafactor", "SOAP", "ScheduleFreeAdamW"]
 
 
 def ours():
@@ -31,14 +32,14 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def all_of_two(folder):
-    """All engines on two processes, with six optimizers, saved after steps 5 and 10 of 10."""
-    options = ["--optimizers", "torch", "book", *WHOLE, "--save", folder, "--save-every", 5]
+    """All engines on two processes, with seven optimizers, saved after steps 5 and 10 of 10."""
+    options = ["--optimizers", "torch", "book", *OTHERS, "--save", folder, "--save-every", 5]
     return launch(2, "--steps", 10, *options, timeout=TIMEOUT)["runs"]
 
 
 @pytest.fixture(scope="module")
 def two(all_of_two):
-    return [run for run in all_of_two if run["optimizer"] not in WHOLE]
+    return [run for run in all_of_two if run["optimizer"] not in OTHERS]
 
 
 @pytest.fixture(scope="module")
@@ -81,9 +82,9 @@ def test_the_bytes_sent_are_those_of_the_formula(two, four, processes):
         assert 1 <= sum(run["sent"]) / processes / predicted < 1.05
 
 
-def test_what_needs_whole_tensors_is_right_or_refused(all_of_two):
-    runs = [run for run in all_of_two if run["optimizer"] in WHOLE]
-    assert len(runs) == 12
+def test_the_other_optimizers_are_right_or_refused(all_of_two):
+    runs = [run for run in all_of_two if run["optimizer"] in OTHERS]
+    assert len(runs) == 15
     for run in runs:
         if key(run) in [("fsdp", "Adafactor"), ("fsdp", "SOAP")]:
             assert f"whole tensors for {run['optimizer']}" in run["refused"]
@@ -106,10 +107,23 @@ def test_a_killed_worker_and_the_last_checkpoint(tmp_path):
     assert run["difference"] < 1e-12
 
 
-def test_nothing_is_left_after_the_timeout():
-    with pytest.raises(RuntimeError, match="not finished after 6 s"):
-        launch(2, "--steps", 10**9, timeout=6)
-    assert ours() == []
+def test_nothing_is_left_after_the_timeout(monkeypatch):
+    seen, children = set(), distributed._children
+
+    def spy(pid):
+        found = children(pid)
+        seen.update(process.pid for process in found)
+        return found
+
+    monkeypatch.setattr(distributed, "_children", spy)
+    # On a busy machine the workers come later.
+    for timeout in (6, 12, 24, 48):
+        with pytest.raises(RuntimeError, match=f"not finished after {timeout} s"):
+            launch(2, "--steps", 10**9, timeout=timeout)
+        assert ours() == []
+        if len(seen) >= 2:
+            break
+    assert len(seen) >= 2
 
 
 def test_a_port_that_is_taken():
