@@ -58,7 +58,8 @@ def settings(space: str, k: int) -> dict[str, float]:
         x = a\,(b / a)^u
 
     in the range from a to b, rounded to three significant digits, so that the value does not depend
-    on the machine.
+    on the machine. The sequences of all spaces are scrambled with the same seed, so that their
+    trials of one number are not independent.
 
     Parameters
     ----------

@@ -614,14 +614,16 @@ def main(arguments: list[str] | None = None) -> None:
         parser.error(f"--out must be a file in a folder that is there, got {str(args.out)!r}")
     if args.spaces:
         args.optimizers = [f"{space}/{k}" for space in args.spaces for k in range(args.trials)]
-    todo = keys(args.tasks, args.optimizers, args.lrs, args.seeds)
-    if not todo:
-        parser.error(f"--optimizers must have one for --tasks, got {args.optimizers}")
-    if args.judge and not args.spaces:
-        parser.error("--judge must come with --spaces")
+    if args.judge and (not args.spaces or args.trials < min(search.BUDGETS)):
+        parser.error(f"--judge must come with --spaces, and {min(search.BUDGETS)} --trials or more")
+    if args.judge and "rest" in args.spaces and len(args.lrs) > 1:
+        parser.error("--judge must come with one of --lrs for the space rest")
     if args.after and ("lr" not in (args.spaces or []) or args.after > args.trials):
         parser.error("--after must come with the space lr, and at least as many --trials")
     try:
+        todo = keys(args.tasks, args.optimizers, args.lrs, args.seeds)
+        if not todo:
+            parser.error(f"--optimizers must have one for --tasks, got {args.optimizers}")
         count = _carry_out(args, todo)
     except ValueError as error:
         parser.error(str(error))

@@ -96,7 +96,9 @@ def test_the_study_runs_trials_with_their_own_learning_rates(tmp_path):
 SEARCH = ["--tasks", "beale", "--seeds", "1", "--jobs", "1", "--spaces", "lr", "all"]
 
 
-def test_a_search_is_judged_by_fresh_seeds_and_its_second_half_has_the_rate_of_the_first(tmp_path):
+def test_a_search_is_judged_by_fresh_seeds_and_its_second_half_has_the_rate_of_the_first(
+    tmp_path, capsys
+):
     path = tmp_path / "search.csv"
     more = ["--trials", "6", "--judge", "2", "--after", "3", "--out", str(path)]
     study.main([*SEARCH, *more])
@@ -113,6 +115,11 @@ def test_a_search_is_judged_by_fresh_seeds_and_its_second_half_has_the_rate_of_t
         names = [f"rest/{j}" for j in range(3 * block, 3 * block + 3)]
         assert set(searched.loc[names, "lr"]) == {search.settings("lr", k)["lr"]}
     assert set(table["seed"]) == {0, 1, 2}
+    assert f"{len(table)} runs stand in" in capsys.readouterr().out
+    # A search of all trials is one too, and each budget has its winners.
+    by_budget = [set(study.winners(table, ["beale"], ["all"], 1, [n])) for n in (1, 2, 6)]
+    assert [len(found) for found in by_budget] == [6, 3, 1]
+    assert set(study.winners(table, ["beale"], ["all"], 1, [2, 6])) == by_budget[1] | by_budget[2]
     # Interrupted anywhere, it ends with the same runs.
     lines = path.read_bytes().splitlines(keepends=True)
     path.write_bytes(b"".join(lines[: len(lines) // 2]))
@@ -134,6 +141,9 @@ def test_what_has_not_been_searched_is_not_judged(tmp_path):
     ("arguments", "message"),
     [
         (["--judge", "1"], "--judge must come with --spaces"),
+        (["--judge", "1", "--spaces", "lr", "--trials", "4"], "and 5 --trials or more"),
+        (["--judge", "1", "--spaces", "rest"], "one of --lrs for the space rest"),
+        (["--spaces", "lr", "--trials", "1025", "--lrs", "1"], "k must be"),
         (["--spaces", "all", "--after", "5"], "--after must come with the space lr"),
         (["--spaces", "lr", "--trials", "4", "--after", "5"], "at least as many --trials"),
     ],
