@@ -9,6 +9,7 @@ import pandas as pd
 import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter
 from torch import nn
 
 from adam_tutorial.optimizers.base import integer
@@ -218,7 +219,14 @@ class Monitor:
         median = values.median(axis=1)
         ax.plot(median.index, median, color="C0", linewidth=2.2)
         ax.set(xlabel="step $t$", ylabel=LABELS[column])
-        ax.set(ylim=(-0.03, 1.03)) if share else ax.set(yscale="log")
+        if share:
+            ax.set(ylim=(-0.03, 1.03))
+            return
+        ax.set(yscale="log")
+        low, high = ax.get_ylim()
+        if high > 10 * low:
+            # Labels between the powers of ten would touch.
+            ax.yaxis.set_minor_formatter(NullFormatter())
 
     def median(self, column: str, parameters: Sequence[str] | None = None) -> pd.Series:
         """Return the median of a column over the tensors, at every measured step.
