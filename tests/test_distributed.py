@@ -10,7 +10,7 @@ from adam_tutorial.distributed import launch, mean_bytes_sent, newest
 STEPS = ["--steps", "12"]
 BYTES = 8 * 32768
 TIMEOUT = 240
-OTHERS = ["LAMB", "Muon", "Adafactor", "SOAP", "ScheduleFreeAdamW"]
+OTHERS = ["Adafactor", "SOAP", "ScheduleFreeAdamW"]
 
 
 def ours():
@@ -25,11 +25,11 @@ def ours():
     return found
 
 
-# Four processes, and what two have saved and four or one go on with, are in the notebook
-# practice/scale, which nbval runs: each start takes seconds.
+# Each start takes seconds. Four processes, LAMB and Muon, what two have saved and four or one go on
+# with, and a restart after an accident are in the notebook practice/scale, which nbval runs.
 @pytest.fixture(scope="module")
 def all_of_two():
-    """All engines on two processes, with seven optimizers."""
+    """All engines on two processes, with five optimizers."""
     options = ["--optimizers", "torch", "book", *OTHERS]
     return launch(2, "--steps", 10, *options, timeout=TIMEOUT)["runs"]
 
@@ -71,7 +71,7 @@ def test_the_bytes_sent_are_those_of_the_formula(two):
 
 def test_the_other_optimizers_are_right_or_refused(all_of_two):
     runs = [run for run in all_of_two if run["optimizer"] in OTHERS]
-    assert len(runs) == 15
+    assert len(runs) == 9
     for run in runs:
         if key(run) in [("fsdp", "Adafactor"), ("fsdp", "SOAP")]:
             assert f"whole tensors for {run['optimizer']}" in run["refused"]
@@ -87,11 +87,9 @@ def test_a_killed_worker_and_the_last_checkpoint(tmp_path):
     assert "SIGKILL" in str(error.value)
     assert ours() == []
     assert newest(tmp_path / "fsdp-book").name == "step-000005"
-    # One that was being written is not taken for a whole one. One process goes on.
+    # One that was being written is not taken for a whole one.
     (tmp_path / "fsdp-book" / "unfinished").mkdir()
-    [run] = launch(1, *STEPS, *options[:4], "--resume", tmp_path, timeout=TIMEOUT)["runs"]
-    assert run["resumed_at"] == 5
-    assert run["difference"] < 1e-12
+    assert newest(tmp_path / "fsdp-book").name == "step-000005"
 
 
 def test_nothing_is_left_after_the_timeout(monkeypatch):
