@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -164,7 +165,8 @@ def test_the_minimum_is_where_the_shift_has_put_it():
 
 
 @pytest.mark.parametrize(
-    "name", ["variants/study", "applications/translation", "applications/detection"]
+    "name",
+    ["variants/study", "applications/translation", "applications/detection", "practice/batch-size"],
 )
 def test_the_stored_studies_have_every_run_of_their_grids_once(name):
     table = study.read(BOOK / f"{name}.csv")
@@ -188,3 +190,23 @@ def test_what_only_the_applications_need_runs_on_request_alone():
     assert (asked.tasks, asked.optimizers) == (["detection"], ["Adam98", "Adam"])
     assert study.APPLICATIONS["detection-clipped"].clip == 1.0
     assert study.APPLICATIONS["translation-cold"].cold
+
+
+@pytest.mark.parametrize("name", study.BATCHES)
+def test_a_task_of_batches_has_the_size_of_its_name(name):
+    kind, size = name.split("-")
+    task = study.BATCHES[name]
+    assert task.batch_size == int(size)
+    assert task.data == {"batch": "digits", "words": "docstrings"}[kind]
+
+
+def test_tasks_of_batches_differ_in_the_batch_size_only():
+    for kind, count in (("batch", 6), ("words", 2)):
+        tasks = [task for name, task in study.BATCHES.items() if name.startswith(f"{kind}-")]
+        assert len(tasks) == count
+        assert len({replace(task, batch_size=1) for task in tasks}) == 1
+
+
+def test_a_task_of_batches_trains():
+    loss = study.run("batch-256", "Adam", lr=0.03125, seed=0)["loss"]
+    assert loss < 0.2 * math.log(10)  # of the loss of a network that knows nothing
