@@ -18,6 +18,7 @@ from torch import nn
 from adam_tutorial import datasets, training
 from adam_tutorial.optimizers import Optimizer, ScheduleFreeAdamW
 from adam_tutorial.optimizers.base import integer
+from adam_tutorial.schedules import linear_decay
 from adam_tutorial.torch_optimizer import TorchOptimizer
 
 SIZE = 40
@@ -466,7 +467,7 @@ class Detection:
             rows.append({"norm": norm.item()})
 
         steppers[0].register_step_pre_hook(clipped)
-        schedule = None if isinstance(optimizer, ScheduleFreeAdamW) else training.linear_decay
+        schedule = None if isinstance(optimizer, ScheduleFreeAdamW) else linear_decay
         for _, value in training.steps(
             net, lambda _: steppers, batch_loss, self.steps, schedule=schedule
         ):

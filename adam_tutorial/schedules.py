@@ -1,12 +1,28 @@
 """Schedules: from the part of the training that is done to a factor on the learning rate.
 
-``training.linear_decay`` is one too. ``training.fit`` and ``training.steps`` take them.
+``training.fit`` and ``training.steps`` take them.
 """
 
 import math
 from collections.abc import Callable
 
 from adam_tutorial.optimizers.base import integer
+
+
+def linear_decay(done: float) -> float:
+    """Return a factor on the learning rate that falls from 1 to 0 in a straight line.
+
+    Parameters
+    ----------
+    done : float
+        The part of the training that is done, from 0 to 1.
+
+    Returns
+    -------
+    float
+        1 - ``done``.
+    """
+    return 1 - done
 
 
 def cosine(done: float) -> float:
@@ -48,7 +64,7 @@ def stable_decay(done: float, decay: float = 0.2) -> float:
         The part of the training that is done, from 0 to 1.
     decay : float, default 0.2
         The part of the training in which the factor falls, above 0 and at most 1. With 1 it is
-        ``training.linear_decay``.
+        ``linear_decay``.
 
     Returns
     -------

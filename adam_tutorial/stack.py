@@ -1,6 +1,7 @@
 """Many small networks that train side by side, as one."""
 
 import copy
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 
@@ -15,9 +16,9 @@ from adam_tutorial.optimizers import LAMB, Muon, Optimizer
 from adam_tutorial.optimizers.base import integer
 from adam_tutorial.progress import progress
 from adam_tutorial.training import (
-    REPRODUCIBLE,
     TWIN_SCALE,
     Comparison,
+    _batches,
     _check_grid,
     _collect,
     build,
@@ -195,20 +196,13 @@ def compare_stacked(
     0.01
     """
     _check_grid(optimizers, lrs, seeds)
-    names = ["optimizer", "lr", "seed", "scale"]
-    index = pd.MultiIndex.from_product(
-        [optimizers, map(float, lrs), seeds, (1.0, TWIN_SCALE)], names=names
-    )
-    made = [replace(optimizers[name], lr=lr) for name, lr, *_ in index]
-    ends = train(made, [key[2] for key in index], [key[3] for key in index])
+    scales = (1.0, TWIN_SCALE)
+    keys = list(itertools.product(optimizers, map(float, lrs), map(int, seeds), scales))
+    made = [replace(optimizers[name], lr=lr) for name, lr, *_ in keys]
+    ends = train(made, [seed for *_, seed, _ in keys], [scale for *_, scale in keys])
     table = pd.DataFrame({name: np.asarray(column) for name, column in ends.items()})
-    table.index = index
-    runs, twins = (table.xs(scale, level="scale") for scale in (1.0, TWIN_SCALE))
-    same = np.isclose(runs[choose], twins[choose], rtol=REPRODUCIBLE, atol=0, equal_nan=True)
-    curves = runs.sort_index()
-    runs = runs.assign(reproducible=same)
-    runs[choose] = runs[choose].fillna(np.inf)
-    return Comparison(tuple(optimizers), curves, runs.sort_index(), choose, report)
+    results = {key: table.iloc[[k]].reset_index(drop=True) for k, key in enumerate(keys)}
+    return _collect(results, tuple(optimizers), choose, report)
 
 
 def compare(
@@ -287,16 +281,16 @@ def _curves(optimizer, model, data, lrs, seed, epochs, batch_size) -> dict[tuple
     nets = [build(model, seed, scale) for _, scale in keys]
     stack = Stack(nets, [replace(optimizer, lr=lr) for lr, _ in keys])
     x, y = torch.from_numpy(data.x_train), torch.from_numpy(data.y_train)
-    order = torch.Generator().manual_seed(seed)
     per_epoch = len(y) // batch_size
     rows = [{"train_loss": np.full(len(keys), np.nan), **_validate(stack, data)}]
-    for _ in range(epochs):
-        losses = []
-        for batch in torch.randperm(len(y), generator=order).split(batch_size)[:per_epoch]:
-            each = _cross_entropy(stack(x[batch], shared=True), y[batch])
-            stack.step(each)
-            losses.append(each.detach().numpy())
-        rows.append({"train_loss": np.mean(losses, axis=0), **_validate(stack, data)})
+    losses = []
+    for step, batch in enumerate(_batches(len(y), epochs, batch_size, seed), start=1):
+        each = _cross_entropy(stack(x[batch], shared=True), y[batch])
+        stack.step(each)
+        losses.append(each.detach().numpy())
+        if step % per_epoch == 0:
+            rows.append({"train_loss": np.mean(losses, axis=0), **_validate(stack, data)})
+            losses = []
     with torch.no_grad():
         guesses = stack(torch.from_numpy(data.x_test), shared=True).argmax(dim=2).numpy()
     accuracies = (guesses == data.y_test).reshape(len(keys), -1).mean(axis=1)

@@ -47,8 +47,9 @@ from adam_tutorial.optimizers import (
     ScheduleFreeAdamW,
     Yogi,
 )
+from adam_tutorial.schedules import linear_decay
 from adam_tutorial.torch_optimizer import TorchOptimizer
-from adam_tutorial.training import accuracy, fit, linear_decay
+from adam_tutorial.training import accuracy, fit
 from adam_tutorial.translation import Translation
 
 # But for the learning rate, each has its own default hyperparameters. The names are those of

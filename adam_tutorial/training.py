@@ -59,8 +59,8 @@ def fit(
         Factor on the initial weights.
     schedule : callable, optional
         From the part of the training that is done, from 0 to 1, to a factor on the learning rate,
-        and on AdaBound's ``final_lr``; for example ``linear_decay``. By default the learning rate
-        stays.
+        and on AdaBound's ``final_lr``; for example ``schedules.linear_decay``. By default the
+        learning rate stays.
 
     Returns
     -------
@@ -207,22 +207,6 @@ def _steps(net, steppers, loss, count, schedule) -> Iterator[tuple[int, float]]:
         yield step, value.item()
 
 
-def linear_decay(done: float) -> float:
-    """Return a factor on the learning rate that falls from 1 to 0 in a straight line.
-
-    Parameters
-    ----------
-    done : float
-        The part of the training that is done, from 0 to 1.
-
-    Returns
-    -------
-    float
-        1 - ``done``.
-    """
-    return 1 - done
-
-
 def _steppers_of(net, optimizer) -> list[TorchOptimizer]:
     if isinstance(optimizer, Optimizer):
         return [TorchOptimizer(net.parameters(), optimizer)]
@@ -231,13 +215,8 @@ def _steppers_of(net, optimizer) -> list[TorchOptimizer]:
 
 def _fit(net, steppers, data, epochs, batch_size, seed, schedule) -> pd.DataFrame:
     x, y = torch.from_numpy(data.x_train), torch.from_numpy(data.y_train)
-    order = torch.Generator().manual_seed(seed)
     per_epoch = len(y) // batch_size
-    batches = (
-        batch
-        for _ in range(epochs)
-        for batch in torch.randperm(len(y), generator=order).split(batch_size)[:per_epoch]
-    )
+    batches = _batches(len(y), epochs, batch_size, seed)
 
     def loss(step):
         batch = next(batches)
@@ -254,6 +233,13 @@ def _fit(net, steppers, data, epochs, batch_size, seed, schedule) -> pd.DataFram
     for stepper in steppers:
         stepper.swap_average()
     return pd.DataFrame(rows).rename_axis("epoch")
+
+
+def _batches(count: int, epochs: int, batch_size: int, seed: int) -> Iterator[torch.Tensor]:
+    """Yield which examples are in each batch, epoch by epoch; too few for a batch are left out."""
+    order = torch.Generator().manual_seed(seed)
+    for _ in range(epochs):
+        yield from torch.randperm(count, generator=order).split(batch_size)[: count // batch_size]
 
 
 @torch.no_grad()

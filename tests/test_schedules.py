@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from adam_tutorial import Adam, models, training
-from adam_tutorial.schedules import cosine, stable_decay, warmed_up
+from adam_tutorial.schedules import cosine, linear_decay, stable_decay, warmed_up
 
 
 def test_cosine_is_that_of_torch():
@@ -29,7 +29,7 @@ def test_stable_decay_stays_then_falls():
 
 @pytest.mark.parametrize("done", [0.0, 0.3, 0.99, 1.0])
 def test_stable_decay_without_a_stable_part_is_linear_decay(done):
-    assert stable_decay(done, decay=1.0) == training.linear_decay(done)
+    assert stable_decay(done, decay=1.0) == linear_decay(done)
 
 
 @pytest.mark.parametrize("decay", [0.0, -0.1, 1.1, math.nan])
@@ -41,7 +41,7 @@ def test_bad_decay(decay):
 @pytest.mark.parametrize("count", [7, 30, 49, 600])
 @pytest.mark.parametrize("warmup", [0, 1, 3, 6])
 def test_every_step_of_a_warm_up(warmup, count):
-    factor = warmed_up(training.linear_decay, warmup, count)
+    factor = warmed_up(linear_decay, warmup, count)
     got = [factor((step - 1) / count) for step in range(1, count + 1)]
     assert got[:warmup] == pytest.approx([k / warmup for k in range(1, warmup + 1)])
     rest = count - warmup

@@ -17,6 +17,7 @@ from adam_tutorial import (
     models,
     training,
 )
+from adam_tutorial.schedules import linear_decay
 
 DATA = datasets.load()
 SMALL = replace(DATA, x_train=DATA.x_train[:128], y_train=DATA.y_train[:128])
@@ -222,7 +223,7 @@ def test_steps_are_those_of_the_optimizer():
 
     rates, found = [1.0, 0.75, 0.5, 0.25], []
     for step, value in training.steps(
-        net, SGD(lr=0.1), lambda step: loss(net), 4, schedule=training.linear_decay
+        net, SGD(lr=0.1), lambda step: loss(net), 4, schedule=linear_decay
     ):
         found.append((step, value))
     for step, rate in enumerate(rates, start=1):
@@ -290,7 +291,7 @@ def test_a_schedule_sees_the_part_that_is_done_and_scales_the_rates():
     assert sorted(set(seen)) == [0, 0.25, 0.5, 0.75]
     _, half = fit(AdaBound(lr=0.01, final_lr=0.05))
     pd.testing.assert_frame_equal(halved, half, check_exact=True)
-    assert [training.linear_decay(done) for done in (0, 0.25, 1)] == [1, 0.75, 0]
+    assert [linear_decay(done) for done in (0, 0.25, 1)] == [1, 0.75, 0]
 
 
 def test_an_average_is_what_is_evaluated_and_returned():
